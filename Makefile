@@ -1,0 +1,76 @@
+# One command each; `make help` lists them. Everything lands in .uv, .venv and _build.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY    ?= python3
+UV    := .uv/bin/uv
+BIN   := .venv/bin
+READY := .venv/.ready
+# `make setup TORCH=cpu` is remembered, so that later targets keep the choice.
+TORCH ?= $(or $(shell cat .venv/.torch 2>/dev/null),default)
+
+export UV_COMPILE_BYTECODE = 1
+unexport PYTHONDONTWRITEBYTECODE
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+setup: $(READY) ## create .venv with everything (TORCH=cpu: no CUDA, Linux without a GPU)
+
+test: $(READY) ## unit tests and every notebook, quick profile, no network needed
+	$(BIN)/python -m pytest -q tests --ignore=tests/site
+
+book: $(READY) ## run the first chapter from scratch, then build the site into _build/html
+	$(BIN)/python -m tools.execute --dry notebooks/start/first_run.ipynb
+	rm -rf _build/html _build/.doctrees
+	$(BIN)/jupyter-book build . -n -W --keep-going
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+site-test: $(READY) ## check the built site in a real browser (needs chromium)
+	$(BIN)/python -m pytest -q tests/site
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks/start/first_run.ipynb
+
+sync: $(READY) ## write the library's functions into the chapters that show them
+	$(BIN)/python -m tools.sync
+
+notebooks: $(READY) ## execute every chapter in place (book profile) and store the outputs
+	$(BIN)/python -m tools.execute
+
+cover: $(READY) ## draw the cover picture again
+	$(BIN)/python book/make_cover.py
+
+lint: $(READY) ## style and spelling
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+
+lock: $(UV) ## resolve requirements.lock anew from pyproject.toml
+	$(UV) pip compile pyproject.toml --group book --group lab --group test --universal \
+	  --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.lock
+
+clean: ## remove what was built (not .venv)
+	rm -rf _build .pytest_cache .ruff_cache
+
+# ---- how the environment is made -------------------------------------------------------------------
+
+$(UV):
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 8))' || { echo "python3 is missing or too old"; exit 1; }
+	@$(PY) -m venv .uv || { echo "python3 has no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@.uv/bin/python -m pip install -q --disable-pip-version-check 'uv==0.13.9'
+
+$(READY): pyproject.toml requirements.lock | $(UV)
+	@test -x $(BIN)/python || $(UV) venv -q .venv
+	@echo "Setting up .venv from requirements.lock (PyTorch: $(TORCH))"
+ifeq ($(TORCH),cpu)
+	@$(BIN)/python tools/cpu_lock.py requirements.lock > .venv/cpu.lock
+	@$(UV) pip install -q --require-hashes -r .venv/cpu.lock
+	@$(UV) pip install -q --no-deps --torch-backend cpu "$$($(BIN)/python tools/cpu_lock.py --torch requirements.lock)" \
+	  || { echo "TORCH=cpu needs download.pytorch.org, which did not answer: try again, or plain 'make setup' (3 GB with CUDA)"; exit 1; }
+else
+	@$(UV) pip install -q --require-hashes -r requirements.lock
+endif
+	@$(UV) pip install -q --no-deps --no-build-isolation -e .
+	@echo $(TORCH) > .venv/.torch
+	@touch $@
+
+.PHONY: help setup test book site-test lab sync notebooks cover lint lock clean

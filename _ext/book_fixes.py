@@ -1,0 +1,52 @@
+"""Repairs and derived settings: one address for all, doubled scripts, MathJax files that no page loads."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+# What the pages ask for: the loader with TeX input and CHTML output, and its fonts.
+MATHJAX_KEPT = re.compile(r"^(tex-chtml\.js|output/chtml/fonts/woff-v2/.*\.woff2?|input/tex/extensions/.*)$")
+
+
+def spread_address(app: Sphinx, config: Config) -> None:
+    """Derive from `html: baseurl` what else needs the site's address (the 404 page has absolute links)."""
+    base = urlsplit(config.html_baseurl).path
+    config.ogp_site_url = config.html_baseurl
+    config.notfound_urls_prefix = base
+    page = config.notfound_context
+    config.notfound_context = {**page, "body": page["body"].replace("{base}", base)}
+
+
+def drop_doubled_scripts(app: Sphinx, pagename: str, template: str, context: dict, doctree) -> None:
+    """sphinx-thebe 0.3.1 adds its inline script twice: a JavaScript error on every page."""
+    seen, kept = set(), []
+    for script in context.get("script_files", []):
+        body = getattr(script, "attributes", {}).get("body")
+        if body and body in seen:
+            continue
+        seen.add(body)
+        kept.append(script)
+    context["script_files"] = kept
+
+
+def prune_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    """sphinx-mathjax-offline copies all of MathJax; keep what the pages load."""
+    root = Path(app.outdir, "_static", "mathjax")
+    if exception or not root.is_dir():
+        return
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif not MATHJAX_KEPT.match(path.relative_to(root).as_posix()):
+            path.unlink()
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", spread_address, priority=1)
+    app.connect("html-page-context", drop_doubled_scripts, priority=999)
+    app.connect("build-finished", prune_mathjax, priority=999)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

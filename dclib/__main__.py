@@ -1,0 +1,7 @@
+"""``python -m dclib`` is the ``dclib`` command."""
+
+import sys
+
+from dclib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,46 @@
+"""Augmentation: a random change that should not change the cluster, applied to a whole mini-batch on its own device."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+
+@dataclass(frozen=True)
+class RandomAffine:
+    """Rotate and shift every image of a mini-batch by its own small random amount (Guo et al. 2018, section 4.1).
+
+    Parameters
+    ----------
+    shape
+        Height and width of an image; a point is the image read row by row.
+    degrees
+        Largest rotation to either side.
+    shift
+        Largest shift in each direction, as a share of the image.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+
+    shape: tuple[int, int]
+    degrees: float = 10.0
+    shift: float = 0.1
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return an altered copy of the images ``x`` (m, height · width)."""
+        images = x.view(-1, 1, *self.shape)
+        grid = affine_grid(self.maps(x), images.shape, align_corners=False)
+        return grid_sample(images, grid, align_corners=False).view_as(x)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Draw one affine map (m, 2, 3) for each image of ``x``, in coordinates that run from −1 to 1."""
+        draw = 2 * torch.rand(3, len(x), device=x.device, dtype=x.dtype) - 1
+        angle, right, down = draw * torch.tensor([[math.radians(self.degrees)], [2 * self.shift], [2 * self.shift]]).to(
+            x
+        )
+        cos, sin = angle.cos(), angle.sin()
+        return torch.stack([torch.stack([cos, -sin, right], 1), torch.stack([sin, cos, down], 1)], 1)

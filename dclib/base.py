@@ -1,0 +1,443 @@
+"""The framework as code: a method names its network, losses, targets and assignment; the rest is written once, here."""
+
+import copy
+import inspect
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from dclib.augment import RandomAffine
+from dclib.checks import check_widths
+from dclib.data import Dataset
+from dclib.metrics import effective_clusters, label_change
+from dclib.networks import mlp_autoencoder
+from dclib.profiles import profile
+from dclib.training import (
+    CollapseWarning,
+    batches,
+    check_finite,
+    copy_state,
+    fit_kmeans,
+    in_batches,
+    pick_device,
+    progress,
+    seed_of,
+    seeded,
+)
+
+POSITIVE = Interval(Real, 0, None, closed="neither")
+COUNT = Interval(Integral, 1, None, closed="left")
+COUNT_OR_NONE = Interval(Integral, 0, None, closed="left")
+
+
+def _to_numpy(X: ArrayLike) -> ArrayLike:
+    """Turn a tensor into an array and leave everything else to scikit-learn's validation."""
+    return X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+
+
+def _joined_signature(cls: type) -> inspect.Signature:
+    """Return the signature of ``cls.__init__`` with the parameters that it passes on to its parents."""
+    found: dict[str, inspect.Parameter] = {}
+    for parent in reversed(cls.__mro__):
+        if "__init__" in parent.__dict__ and issubclass(parent, BaseEstimator):
+            found |= dict(inspect.signature(parent.__init__).parameters)
+    kept = [p for p in found.values() if p.kind is not p.VAR_KEYWORD]
+    return inspect.Signature(sorted(kept, key=lambda p: p.kind))
+
+
+class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):
+    """A network and a clustering of its codes: the first phase, which every method shares.
+
+    ``fit`` builds the network, trains it on the representation loss L_R and starts the clusters on its codes. A method
+    with a second phase extends :class:`RefiningClusterer`. A method says what is its own by overriding
+
+    - ``build``: the network (a module with an ``encoder`` and, if it reconstructs, a ``decoder``),
+    - ``representation_loss``: L_R of a mini-batch,
+    - ``start_clusters``: the first centroids,
+    - ``assign``: from codes to clusters.
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    network
+        A module to start from instead of a new one; a copy of it is trained. With ``pretrain_epochs=0`` it is taken as
+        it is, so that two methods can start from the same weights.
+    hidden
+        Widths of the encoder's hidden layers; the decoder mirrors them.
+    latent_dim
+        d, the width of the code.
+    pretrain_epochs
+        Passes over the data in the first phase.
+    pretrain_lr
+        Highest learning rate of the first phase. It climbs there and falls again (one cycle).
+    batch_size
+        Points in a mini-batch.
+    augment
+        Applied to each mini-batch in training, e.g. :class:`~dclib.augment.RandomAffine` for images. Targets and
+        results are computed on the points as they are.
+    n_init
+        Restarts of k-means; the one with the least inertia is kept.
+    device
+        ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    random_state
+        One seed for weights, mini-batches and k-means. The global random state is left as it was.
+    callback
+        Called with the estimator when a phase begins and after each epoch.
+    verbose
+        0: silent; 1: a progress bar; 2: the bar stays.
+
+    Attributes
+    ----------
+    labels_ : ndarray (n,)
+        The found cluster of each point.
+    network_ : Module
+        The trained network, centroids included.
+    centroids_ : ndarray (K, d)
+        Cluster centres in the latent space.
+    history_ : list of dict
+        One record an epoch: phase, epoch, loss, seconds, and the share of points that changed cluster.
+    scale_ : float
+        Root mean square of the training data. Inputs are divided by it.
+    """
+
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
+        "full": {"pretrain_epochs": 100},
+    }
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "n_clusters": [COUNT],
+        "network": [nn.Module, None],
+        "hidden": ["array-like"],
+        "latent_dim": [COUNT],
+        "pretrain_epochs": [COUNT_OR_NONE],
+        "pretrain_lr": [POSITIVE],
+        "batch_size": [COUNT],
+        "augment": [callable, None],
+        "n_init": [COUNT],
+        "device": [str],
+        "random_state": ["random_state"],
+        "callback": [callable, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        network: nn.Module | None = None,
+        hidden: Sequence[int] = (500, 500, 2000),
+        latent_dim: int = 10,
+        pretrain_epochs: int = 15,
+        pretrain_lr: float = 2e-3,
+        batch_size: int = 256,
+        augment: Callable[[Tensor], Tensor] | None = None,
+        n_init: int = 20,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        callback: Callable[["DeepClusterer"], None] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.network = network
+        self.hidden = hidden
+        self.latent_dim = latent_dim
+        self.pretrain_epochs = pretrain_epochs
+        self.pretrain_lr = pretrain_lr
+        self.batch_size = batch_size
+        self.augment = augment
+        self.n_init = n_init
+        self.device = device
+        self.random_state = random_state
+        self.callback = callback
+        self.verbose = verbose
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show a method's own parameters and the inherited ones in one signature, and join their constraints."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__.__signature__ = _joined_signature(cls)
+        inherited = super(cls, cls)._parameter_constraints
+        cls._parameter_constraints = inherited | cls.__dict__.get("_parameter_constraints", {})
+
+    @classmethod
+    def settings(cls, name: str | None = None) -> dict[str, Any]:
+        """Return the parameters in which a profile differs from the defaults.
+
+        Parameters
+        ----------
+        name
+            ``"quick"``, ``"book"`` (the defaults: nothing differs) or ``"full"``; by default ``DCLIB_PROFILE`` decides.
+        """
+        chosen: dict[str, Any] = {}
+        for parent in reversed(cls.__mro__):
+            chosen |= parent.__dict__.get("profiles", {}).get(profile(name), {})
+        return chosen
+
+    @classmethod
+    def for_data(cls, data: Dataset, **parameters: Any) -> Self:
+        """Return the method set up for a data set: as many clusters as classes, the profile's size, images augmented.
+
+        Parameters
+        ----------
+        data
+            What :func:`dclib.data.load` returned. Only its name, shape and number of classes are read.
+        **parameters
+            Whatever should differ, e.g. ``random_state=0`` or ``augment=None``.
+        """
+        augment = RandomAffine(data.shape) if data.is_image else None
+        return cls(**{"n_clusters": len(data.classes), "augment": augment} | cls.settings() | parameters)
+
+    # -- what a method says -------------------------------------------------------------------------------------------
+
+    def build(self, n_features: int) -> nn.Module:
+        """Return the network for points of width ``n_features``."""
+        if self.network is not None:
+            return copy.deepcopy(self.network)
+        return mlp_autoencoder(n_features, self.hidden, self.latent_dim)
+
+    def representation_loss(self, x: Tensor) -> Tensor:
+        """Return L_R of a mini-batch ``x`` (m, D): by default the mean squared error of the reconstruction."""
+        return nn.functional.mse_loss(self.network_(x), x)
+
+    def start_clusters(self, x: Tensor) -> None:
+        """Put the first centroids where k-means on the codes of ``x`` (n, D) finds them."""
+        kmeans = fit_kmeans(in_batches(self.network_.encoder, x), self.n_clusters, self.n_init, self.seed_)
+        self.network_.centroids = nn.Parameter(torch.as_tensor(kmeans.cluster_centers_).to(x))
+        self.labels_ = kmeans.labels_.astype(np.int64)
+
+    def assign(self, z: Tensor) -> Tensor:
+        """Return the cluster (n,) of each code ``z`` (n, d): by default that of the nearest centroid."""
+        return torch.cdist(z, self.network_.centroids.to(z)).argmin(dim=1)
+
+    # -- what is written once -----------------------------------------------------------------------------------------
+
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Find clusters in ``X``.
+
+        Parameters
+        ----------
+        X
+            Points (n, D): array, memory map or tensor.
+        y
+            Ignored. No label enters training.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or ``X`` has NaN or infinity, the wrong rank, fewer points than clusters, or
+            the same point everywhere.
+        NonFiniteLossError
+            If training diverges.
+        """
+        self._validate_params()
+        check_widths(self.hidden)
+        points = validate_data(self, _to_numpy(X), dtype=[np.float32, np.float64])
+        self._check_points(points)
+        self.seed_ = seed_of(self.random_state)
+        self.history_: list[dict[str, Any]] = []
+        self._optimizer = None
+        with seeded(self.seed_):
+            x = self._to_device(points).float()
+            self.network_ = self.build(x.shape[1]).to(x.device)
+            self._train("pretrain", x, self.pretrain_epochs, self.pretrain_lr)
+            self.start_clusters(x)
+            self._refine(x)
+        self.labels_ = self.predict(points)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Return the codes z (n, d) of the points ``X`` (n, D), in the precision of ``X``."""
+        return self._codes(X).cpu().numpy()
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Return the cluster (n,) of each point of ``X`` (n, D), seen in training or not."""
+        return self.assign(self._codes(X)).cpu().numpy()
+
+    @property
+    def centroids_(self) -> NDArray[np.float32] | None:
+        """Cluster centres (K, d) in the latent space; ``None`` before the clusters start."""
+        centroids = getattr(self.network_, "centroids", None)
+        return None if centroids is None else centroids.detach().cpu().numpy().copy()
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_dim
+
+    def _check_points(self, points: NDArray) -> None:
+        n = len(points)
+        if n < self.n_clusters:
+            raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
+        if n > 1 and (points == points[0]).all():
+            raise ValueError(f"all {n} points are the same: there is nothing to cluster.")
+        self.scale_ = float(torch.linalg.vector_norm(torch.as_tensor(points), dtype=torch.float64)) / points.size**0.5
+
+    def _to_device(self, points: NDArray) -> Tensor:
+        """Return points, divided by the training data's root mean square, on the training device."""
+        return torch.as_tensor(points / points.dtype.type(self.scale_), device=pick_device(self.device))
+
+    def _codes(self, X: ArrayLike) -> Tensor:
+        check_is_fitted(self, "network_")
+        points = validate_data(self, _to_numpy(X), dtype=[np.float32, np.float64], reset=False)
+        x = self._to_device(points)
+        encoder = copy.deepcopy(self.network_.encoder).to(x.dtype).eval()
+        return in_batches(encoder, x)
+
+    def _train(self, phase: str, x: Tensor, epochs: int, lr: float) -> None:
+        """Minimise a phase's loss over mini-batches, one record of history an epoch."""
+        steps = max(1, epochs * -(-len(x) // self.batch_size))
+        self._optimizer, self._schedule = self._make_optimizer(phase, lr, steps)
+        self._tell()
+        for epoch in (bar := progress(range(1, epochs + 1), phase, self.verbose)):
+            record = self._epoch(phase, epoch, x)
+            if record is None:
+                break
+            self.history_.append(record)
+            bar.set_postfix(loss=f"{record['loss']:.4g}")
+            self._tell()
+
+    def _epoch(self, phase: str, epoch: int, x: Tensor) -> dict[str, Any] | None:
+        """Run one epoch and return its record, or ``None`` if the phase is over before it."""
+        start, good = time.perf_counter(), copy_state(self.network_)
+        loss_of, augment = self._loss_of(phase), self.augment or nn.Identity()
+        total = torch.zeros((), device=x.device)
+        self.network_.train()
+        for index in batches(len(x), self.batch_size):
+            total += self._step(loss_of(augment(x[index]), index)) * len(index)
+        self.network_.eval()
+        loss = float(total) / len(x)
+        if not np.isfinite(loss):
+            self.network_.load_state_dict(good)
+        check_finite(loss, f"epoch {epoch} of phase {phase!r}")
+        return {
+            "phase": phase,
+            "epoch": epoch,
+            "loss": loss,
+            "changed": None,
+            "seconds": time.perf_counter() - start,
+        }
+
+    def _loss_of(self, phase: str) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, index: self.representation_loss(x)
+
+    def _step(self, loss: Tensor) -> Tensor:
+        """Take one step down the gradient of ``loss``."""
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.detach()
+
+    def _make_optimizer(self, phase: str, lr: float, steps: int) -> tuple[Any, Any]:
+        optimizer = torch.optim.Adam(self.network_.parameters(), lr, fused=True)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
+
+    def _refine(self, x: Tensor) -> None:
+        """Run the second phase; a sequential method has none."""
+
+    def _tell(self) -> None:
+        if self.callback is not None:
+            self.callback(self)
+
+
+class RefiningClusterer(DeepClusterer):
+    """A method with a second phase, which refines network and centroids together on L = L_R + λ L_C.
+
+    Beside what :class:`DeepClusterer` asks for, a method says
+
+    - ``clustering_loss``: L_C of a mini-batch,
+    - ``refresh``: the targets, computed over all points before each epoch,
+    - ``loss``: how the two losses join, where it is not L_R + ``weight`` · L_C.
+
+    Parameters
+    ----------
+    epochs
+        Most passes over the data in the second phase.
+    lr
+        Learning rate at the start of the second phase; it falls to zero along a half cosine.
+    tol
+        The second phase ends when a smaller share of the points than this changed cluster since the last refresh.
+    **shared
+        The parameters of :class:`DeepClusterer`.
+    """
+
+    weight: float = 1.0  # λ; a method that leaves it to the user takes it as a parameter
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {"quick": {"epochs": 2}, "full": {"epochs": 50}}
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "epochs": [COUNT_OR_NONE],
+        "lr": [POSITIVE],
+        "tol": [Interval(Real, 0, 1, closed="both")],
+    }
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        epochs: int = 10,
+        lr: float = 1e-3,
+        tol: float = 1e-3,
+        **shared: Any,
+    ) -> None:
+        super().__init__(n_clusters, **shared)
+        self.epochs = epochs
+        self.lr = lr
+        self.tol = tol
+
+    def clustering_loss(self, x: Tensor, index: Tensor) -> Tensor:
+        """Return L_C of the mini-batch ``x`` (m, D), the points ``index`` (m,) of the data."""
+        raise NotImplementedError
+
+    def refresh(self, x: Tensor) -> Tensor:
+        """Recompute the targets from all points ``x`` (n, D) and return the clusters (n,) they now fall in."""
+        return self.assign(in_batches(self.network_.encoder, x))
+
+    def loss(self, x: Tensor, index: Tensor) -> Tensor:
+        """Return L = L_R + λ L_C of a mini-batch."""
+        return self.representation_loss(x) + self.weight * self.clustering_loss(x, index)
+
+    def _refine(self, x: Tensor) -> None:
+        self._train("refine", x, self.epochs, self.lr)
+
+    def _loss_of(self, phase: str) -> Callable[[Tensor, Tensor], Tensor]:
+        return self.loss if phase == "refine" else super()._loss_of(phase)
+
+    def _make_optimizer(self, phase: str, lr: float, steps: int) -> tuple[Any, Any]:
+        if phase != "refine":
+            return super()._make_optimizer(phase, lr, steps)
+        optimizer = torch.optim.Adam(self.network_.parameters(), lr, fused=True)
+        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+    def _epoch(self, phase: str, epoch: int, x: Tensor) -> dict[str, Any] | None:
+        if phase != "refine":
+            return super()._epoch(phase, epoch, x)
+        start = time.perf_counter()
+        changed = self._refresh_labels(x)
+        if epoch > 1 and changed < self.tol:
+            return None
+        record = super()._epoch(phase, epoch, x)
+        return record | {"changed": changed, "seconds": time.perf_counter() - start}
+
+    def _refresh_labels(self, x: Tensor) -> float:
+        """Refresh the targets; return the share of points whose cluster changed, and warn of a collapse."""
+        labels = self.refresh(x).cpu().numpy()
+        changed = label_change(self.labels_, labels)
+        self.labels_ = labels
+        alive = effective_clusters(labels)
+        if alive < self.n_clusters / 2:
+            warnings.warn(
+                f"only {alive:.1f} of {self.n_clusters} clusters are in use (effective number) at refresh"
+                f" {len(self.history_) + 1 - self.pretrain_epochs}; look at the scale of the codes and at lr.",
+                CollapseWarning,
+                stacklevel=6,
+            )
+        return changed

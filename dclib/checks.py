@@ -1,0 +1,43 @@
+"""Checks of what a caller passes in: each refusal names the value, the limit and the nearest match."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from numbers import Integral
+
+
+def one_of(value: str, options: Iterable[str], what: str) -> str:
+    """Return ``value`` if it is one of ``options``.
+
+    Parameters
+    ----------
+    value
+        The name that was asked for.
+    options
+        The names there are.
+    what
+        What the name stands for, as the message should call it, e.g. ``"data set"``.
+
+    Raises
+    ------
+    ValueError
+        If ``value`` is not among ``options``; the message lists them and the nearest one.
+    """
+    options = list(options)
+    if value in options:
+        return value
+    near = get_close_matches(str(value), options, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown {what} {value!r}.{hint} There are: {', '.join(options)}.")
+
+
+def check_widths(hidden: Sequence[int]) -> None:
+    """Refuse widths of hidden layers that are not whole numbers of at least 1.
+
+    Raises
+    ------
+    ValueError
+        Naming the width and its place.
+    """
+    for place, width in enumerate(hidden):
+        if not isinstance(width, Integral) or width < 1:
+            raise ValueError(f"hidden[{place}] = {width!r} should be a whole number >= 1; hidden is {hidden!r}.")

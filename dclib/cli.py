@@ -1,0 +1,194 @@
+"""The ``dclib`` command: train and record, look after data, print the leaderboard."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dclib import __version__, data, results
+from dclib.methods import METHODS
+from dclib.profiles import PROFILES
+
+EXAMPLES = """examples:
+  dclib run dec --data mnist-10k --seeds 0-4        five runs, five records, one summary
+  dclib run dec --data mnist --profile full         the paper's budget on all 70,000 digits
+  dclib run dec --data digits --set epochs=20 --set hidden=[64]
+  dclib data list                                   what there is, and what is already here
+  dclib data get mnist                              download now, so that training can go offline
+  dclib data check                                  verify the checksum of everything cached
+  dclib leaderboard --data mnist-10k
+
+exit codes: 0 all well, 1 a run or a check failed, 2 the command was wrong"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 all well, 1 something failed, 2 the command was wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.do(options)
+    except ValueError as error:
+        print(f"dclib: {error}", file=sys.stderr)
+        return 2
+    except (OSError, ArithmeticError) as error:
+        print(f"dclib: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("dclib: stopped", file=sys.stderr)
+        return 130
+
+
+def seeds(text: str) -> list[int]:
+    """Read ``"0-4"``, ``"7"`` or ``"0,2,5-6"`` as a list of seeds.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If the text is anything else.
+    """
+    try:
+        found = [seed for part in text.split(",") for seed in _range(part)]
+    except ValueError:
+        found = []
+    if not found:
+        raise argparse.ArgumentTypeError(f"seeds {text!r} are not a list of whole numbers such as 0-4 or 0,2,5")
+    return found
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Read ``name=value``, where the value is JSON, e.g. ``epochs=20`` or ``hidden=[500,500]``.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If there is no ``=``.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not name=value")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _range(text: str) -> range:
+    first, dash, last = text.strip().partition("-")
+    return range(int(first), int(last if dash else first) + 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("dclib", description=__doc__, epilog=EXAMPLES, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"dclib {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _add_run(
+        commands.add_parser(
+            "run",
+            help="train a method over seeds and write one record a run",
+            epilog=EXAMPLES,
+            formatter_class=raw,
+        )
+    )
+    _add_data(
+        commands.add_parser("data", help="list, fetch and verify data sets", epilog=EXAMPLES, formatter_class=raw)
+    )
+    _add_leaderboard(commands.add_parser("leaderboard", help="print published and reproduced figures side by side"))
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("method", help=f"one of: {', '.join(METHODS)}")
+    parser.add_argument("--data", default="mnist-10k", help="data set (default: %(default)s; see 'dclib data list')")
+    parser.add_argument("--seeds", type=seeds, default=[0], metavar="0-4", help="seeds to run (default: 0)")
+    parser.add_argument("--profile", choices=PROFILES, help="size of the run (default: DCLIB_PROFILE, else book)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    parser.add_argument(
+        "--set",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="parameters",
+        help="a parameter of the method, as JSON; may be repeated",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=results.RESULTS, help="folder of the records (default: %(default)s)"
+    )
+    parser.add_argument("--again", action="store_true", help="run seeds whose record is already there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.set_defaults(do=_run)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "get", "check"))
+    parser.add_argument("names", nargs="*", help="data sets (default for check: all that are here)")
+    parser.set_defaults(do=_data)
+
+
+def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", help="only this data set")
+    parser.add_argument(
+        "--out", type=Path, default=results.RESULTS, help="folder of the records (default: %(default)s)"
+    )
+    parser.set_defaults(do=_leaderboard)
+
+
+def _run(options: argparse.Namespace) -> int:
+    for seed in options.seeds:
+        record = _recorded(options, seed)
+        if record is None or options.again:
+            record = results.run(
+                options.method,
+                options.data,
+                seed,
+                options.profile,
+                device=options.device,
+                verbose=0 if options.quiet else 1,
+                **dict(options.parameters),
+            )
+            results.save(record, options.out)
+        print(
+            f"seed {seed}: ACC {record['acc']:.4f}  NMI {record['nmi']:.4f}  ARI {record['ari']:.4f}"
+            f"  {record['seconds']:.1f} s",
+            flush=True,
+        )
+    _print_summary(options)
+    return 0
+
+
+def _recorded(options: argparse.Namespace, seed: int) -> dict[str, Any] | None:
+    """Return the record of this very run if it is already there."""
+    named = results.identity(options.method, options.data, seed, options.profile, **dict(options.parameters))
+    path = results.record_path(named, options.out)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _print_summary(options: argparse.Namespace) -> None:
+    named = results.identity(options.method, options.data, 0, options.profile, **dict(options.parameters))
+    same = {key: named[key] for key in results.RUN}
+    for row in results.summarise(results.records(options.out, **same)):
+        scores = "  ".join(f"{key.upper()} {results.spread(getattr(row, key))}" for key in ("acc", "nmi", "ari"))
+        print(f"{row.method} on {row.data}, {row.seeds} seeds: {scores}  {row.seconds:.1f} s a run")
+
+
+def _data(options: argparse.Namespace) -> int:
+    if options.action == "get" and not options.names:
+        raise ValueError("'dclib data get' needs the name of a data set; see 'dclib data list'.")
+    act = {"list": data.status, "get": data.get, "check": data.check}[options.action]
+    found = [act(name) for name in options.names or data.names()]
+    for state in found:
+        print(f"{state.name:18} {state.n:>7,} × {state.d:<5,} {state.n_bytes / 2**20:7.1f} MiB  {state.state}")
+        for fault in state.faults:
+            print(f"    {fault}", file=sys.stderr)
+    return int(any(state.state == "damaged" or state.faults for state in found))
+
+
+def _leaderboard(options: argparse.Namespace) -> int:
+    print(results.leaderboard(options.out, options.data))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

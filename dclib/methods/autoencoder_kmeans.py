@@ -1,0 +1,26 @@
+"""Autoencoder + k-means: learn a code first, then cluster it; the baseline that every joint method must beat."""
+
+from dclib.base import DeepClusterer
+
+
+class AutoencoderKMeans(DeepClusterer):
+    """Train an autoencoder on the reconstruction error, then run k-means on its codes.
+
+    Nothing in the first step knows that the second will come: L = L_R, and L_C is absent. This is also the start of
+    :class:`~dclib.methods.dec.DEC`, so with the same ``random_state`` the two share their network up to that point.
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    **shared
+        The parameters of :class:`~dclib.base.DeepClusterer`.
+
+    Examples
+    --------
+    >>> from dclib import AutoencoderKMeans, load
+    >>> digits = load("digits")
+    >>> model = AutoencoderKMeans(10, hidden=(64,), pretrain_epochs=2, random_state=0).fit(digits.x)
+    >>> model.labels_.shape
+    (1797,)
+    """

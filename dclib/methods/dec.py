@@ -1,0 +1,137 @@
+"""DEC, deep embedded clustering: sharpen soft assignments towards a target made from themselves.
+
+Source: Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis", ICML 2016.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from dclib.base import POSITIVE, RefiningClusterer
+from dclib.training import in_batches
+
+
+def soft_assignment(z: Tensor, centroids: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return the Student-t similarity of codes to centroids, normalised over clusters (DEC, eq. 1).
+
+    Parameters
+    ----------
+    z
+        Codes (n, d).
+    centroids
+        Cluster centres (K, d).
+    alpha
+        Degrees of freedom of the Student t; the paper keeps 1.
+
+    Returns
+    -------
+    Tensor
+        q (n, K); each row sums to one.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+    distance = (z[:, None] - centroids).square().sum(dim=2)  # (n, K), squared
+    q = (1 + distance / alpha).pow(-(alpha + 1) / 2)
+    return q / q.sum(dim=1, keepdim=True)
+
+
+def target_distribution(q: Tensor) -> Tensor:
+    """Return the target p: q squared, divided by each cluster's size and normalised again (DEC, eq. 3).
+
+    Parameters
+    ----------
+    q
+        Soft assignments (n, K) of *all* points, since the cluster size f_j sums over them.
+
+    Returns
+    -------
+    Tensor
+        p (n, K); each row sums to one.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+    weight = q.square() / q.sum(dim=0)  # (n, K); q.sum(0) is f, the soft size of each cluster
+    return weight / weight.sum(dim=1, keepdim=True)
+
+
+def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
+    """Return KL(P‖Q) per point: summed over clusters, averaged over points (DEC, eq. 2).
+
+    Parameters
+    ----------
+    p
+        Targets (n, K); zeros are allowed and count as 0 log 0 = 0.
+    q
+        Soft assignments (n, K), positive.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+    return (torch.xlogy(p, p) - p * q.log()).sum(dim=1).mean()
+
+
+class DEC(RefiningClusterer):
+    """Deep embedded clustering (Xie et al. 2016).
+
+    Phase one trains an autoencoder and starts the centroids with k-means on its codes. Phase two drops the decoder
+    and minimises KL(P‖Q) over encoder and centroids, where Q is soft and P is Q sharpened. P is recomputed before
+    each epoch and held fixed within it.
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    alpha
+        Degrees of freedom of the Student t in q.
+    **shared
+        The parameters of :class:`~dclib.base.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
+
+    Examples
+    --------
+    >>> from dclib import DEC, load
+    >>> digits = load("digits")
+    >>> model = DEC(10, hidden=(64,), pretrain_epochs=2, epochs=2, random_state=0).fit(digits.x)
+    >>> model.predict_proba(digits.x).shape
+    (1797, 10)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {"alpha": [POSITIVE]}
+
+    def __init__(self, n_clusters: int = 10, *, alpha: float = 1.0, **shared: Any) -> None:
+        super().__init__(n_clusters, **shared)
+        self.alpha = alpha
+
+    def soft_assign(self, z: Tensor) -> Tensor:
+        """Return q (n, K) of codes ``z`` (n, d)."""
+        return soft_assignment(z, self.network_.centroids.to(z.dtype), self.alpha)
+
+    @torch.no_grad()
+    def refresh(self, x: Tensor) -> Tensor:
+        """Recompute q and the target p over all points ``x`` (n, D); return the clusters (n,)."""
+        q = in_batches(lambda part: self.soft_assign(self.network_.encoder(part)), x)
+        self._target = target_distribution(q)
+        return q.argmax(dim=1)
+
+    def clustering_loss(self, x: Tensor, index: Tensor) -> Tensor:
+        """Return KL(P‖Q) of a mini-batch, P held fixed."""
+        return kl_divergence(self._target[index], self.soft_assign(self.network_.encoder(x)))
+
+    def loss(self, x: Tensor, index: Tensor) -> Tensor:
+        """Return L = L_C: the reconstruction plays no part in phase two."""
+        return self.clustering_loss(x, index)
+
+    def assign(self, z: Tensor) -> Tensor:
+        """Return the cluster (n,) with the largest q."""
+        return self.soft_assign(z).argmax(dim=1)
+
+    @torch.no_grad()
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Return the soft assignments q (n, K) of the points ``X`` (n, D)."""
+        return self.soft_assign(self._codes(X)).cpu().numpy()

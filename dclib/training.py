@@ -1,0 +1,162 @@
+"""Training: seeds, devices, mini-batches, evaluation in batches, the k-means start, and what can go wrong."""
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.utils import check_random_state
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from dclib.checks import one_of
+
+EVALUATION_BATCH = 8192  # rows; large enough to keep the processor busy, small enough to fit anywhere
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss became infinite or NaN; the network was set back to its state before that epoch."""
+
+
+class CollapseWarning(UserWarning):
+    """The clusters in use have become far fewer than were asked for."""
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """Return one integer seed: an integer is itself, anything else draws one.
+
+    Parameters
+    ----------
+    random_state
+        As in scikit-learn: an integer for a repeatable run, ``None`` for a new one each time.
+    """
+    if isinstance(random_state, (int, np.integer)):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch inside the block and give its random state back as it was found.
+
+    Parameters
+    ----------
+    seed
+        The one number that decides initial weights, the order of mini-batches and the start of k-means.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device to train on.
+
+    Parameters
+    ----------
+    name
+        ``"auto"`` takes a GPU if there is one, else the processor. Or ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Raises
+    ------
+    ValueError
+        If the device is unknown, or is not on this machine.
+    """
+    if name == "auto":
+        accelerator = "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device("cuda" if torch.cuda.is_available() else accelerator)
+    kind = one_of(str(name).split(":")[0], ("cpu", "cuda", "mps"), "device")
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here[kind]:
+        raise ValueError(f"device {name!r} is not on this machine; use 'auto' or 'cpu'.")
+    return torch.device(name)
+
+
+def batches(n: int, batch_size: int) -> Iterator[Tensor]:
+    """Visit the indices 0 … n − 1 once, in random order, in mini-batches.
+
+    Parameters
+    ----------
+    n
+        Number of points.
+    batch_size
+        Points in a mini-batch; the last one holds what is left over.
+
+    Yields
+    ------
+    Tensor
+        Indices (batch_size,), int64. An index into data that already lies in memory costs less than a
+        ``DataLoader``: no worker, no copy to collate.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+    yield from torch.randperm(n).split(batch_size)
+
+
+@torch.no_grad()
+def in_batches(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply ``function`` to all rows of ``x`` without gradients, a large batch at a time.
+
+    Parameters
+    ----------
+    function
+        Maps (m, …) to (m, …) row by row, e.g. an encoder.
+    x
+        Points (n, …).
+    """
+    return torch.cat([function(part) for part in x.split(EVALUATION_BATCH)])
+
+
+def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0) -> KMeans:
+    """Run scikit-learn's k-means on codes, from ``n_init`` starts, and keep the best by inertia.
+
+    Parameters
+    ----------
+    z
+        Codes (n, d).
+    n_clusters
+        K.
+    n_init
+        Restarts. The one with the least inertia is kept, which needs no labels.
+    random_state
+        Seed of the starts.
+
+    Notes
+    -----
+    OpenMP is held to one thread: several would add up the centres in a different order each time, and the same
+    seed would no longer give the same bits.
+    """
+    points = z.detach().cpu().double().numpy()
+    with threadpool_limits(1, user_api="openmp"):
+        return KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(points)
+
+
+def check_finite(loss: float, where: str) -> None:
+    """Stop when the loss is no longer a number.
+
+    Raises
+    ------
+    NonFiniteLossError
+        If ``loss`` is NaN or infinite; the message says where, and what to look at.
+    """
+    if not math.isfinite(loss):
+        raise NonFiniteLossError(
+            f"the loss became {loss} in {where}. Lower the learning rate, or look for values far out of range in the"
+            " data. The network holds its state from before this epoch."
+        )
+
+
+def copy_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a network's state that further training does not touch."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def progress(epochs: Iterable[int], name: str, verbose: int) -> tqdm:
+    """Wrap epochs in a progress bar, silent when ``verbose`` is 0."""
+    return tqdm(epochs, desc=name, unit="epoch", disable=not verbose, leave=verbose > 1, file=sys.stderr)

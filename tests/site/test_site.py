@@ -1,0 +1,204 @@
+"""The built site in a real browser: what a reader would meet, on a phone and at a desk, in light and in dark."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, Request, Response, expect
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "_build" / "html"
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+SLUG = REPOSITORY.removeprefix("https://github.com/")
+CHAPTERS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb")
+                  if ".ipynb_checkpoints" not in path.parts)
+FILMS = ["notebooks/start/first_run", "notebooks/autoencoders/dec"]
+PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html")
+               if not path.relative_to(SITE).as_posix().startswith(("_static/", "_sources/")))
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+
+# Elements that stick out of the page; what scrolls by itself (code, wide tables, formulas) may.
+WIDE = """() => [...document.querySelectorAll('main *')].filter(e => {
+    const box = e.getBoundingClientRect();
+    if (!box.width || box.right <= innerWidth + 1) return false;
+    for (let up = e.parentElement; up && up.tagName !== 'BODY'; up = up.parentElement)
+        if (getComputedStyle(up).overflowX !== 'visible' || getComputedStyle(up).position === 'fixed') return false;
+    return getComputedStyle(e).position !== 'fixed' && getComputedStyle(e).visibility !== 'hidden';
+}).slice(0, 5).map(e => e.tagName + '.' + e.className + ' ' + Math.round(e.getBoundingClientRect().right))"""
+RAW_MATH = """() => [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container'))
+    .map(e => e.textContent.slice(0, 80))"""
+
+
+class Trouble:
+    """Everything that goes wrong on a page while it is read."""
+
+    def __init__(self, page: Page, base_url: str) -> None:
+        self.found: list[str] = []
+        self.base = base_url
+        page.on("pageerror", lambda error: self.found.append(f"error: {error}"))
+        page.on("console", self.message)
+        page.on("request", self.request)
+        page.on("response", self.response)
+
+    def message(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.found.append(f"console: {message.text}")
+
+    def request(self, request: Request) -> None:
+        if not request.url.startswith((self.base + "/", "data:", "blob:")):
+            self.found.append(f"off the site: {request.url}")
+
+    def response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.found.append(f"{response.status}: {response.url}")
+
+
+def visit(page: Page, base_url: str, name: str) -> Trouble:
+    """Open a page and wait until it has settled, formulas included."""
+    trouble = Trouble(page, base_url)
+    page.goto(f"{base_url}/{name}")
+    page.wait_for_load_state("networkidle")
+    if page.locator(".math").count():
+        page.wait_for_function("() => window.MathJax?.startup?.promise")
+        page.evaluate("() => MathJax.startup.promise")
+    return trouble
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_page(page: Page, base_url: str, name: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size(DESK)
+    trouble = visit(page, base_url, name)
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    assert page.evaluate(RAW_MATH) == [], "formulas that were not rendered"
+    assert page.locator("mjx-merror").count() == 0
+    assert page.locator("h1").count() >= 1
+    for size in (DESK, PHONE):
+        page.set_viewport_size(size)
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], page.evaluate(WIDE)
+        assert page.evaluate(WIDE) == [], f"sticks out at {size['width']} px"
+    assert trouble.found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_accessibility(page: Page, base_url: str, axe: str, name: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size(DESK)
+    visit(page, base_url, name)
+    page.evaluate(axe)
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    grave = [v for v in result["violations"] if v["impact"] in ("serious", "critical")]
+    told = [{"rule": v["id"], "nodes": [(n["target"], n["failureSummary"][:300]) for n in v["nodes"][:4]]} for v in grave]
+    assert not told, json.dumps(told, indent=1)
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_film_plays(page: Page, base_url: str, name: str) -> None:
+    page.set_viewport_size(DESK)
+    visit(page, base_url, name + ".html")
+    film = page.locator(".dclib-film").first
+    film.scroll_into_view_if_needed()
+    caption = film.locator(".film-caption")
+    expect(film.locator("canvas").first).to_be_visible()
+    before = caption.inner_text()
+    film.get_by_role("button", name="Play").click()
+    expect(caption).not_to_have_text(before, timeout=5000)
+    film.get_by_role("button", name="Pause").click()
+    film.locator("input[type=range]").fill("0")
+    first = caption.inner_text()
+    film.locator("input[type=range]").press("ArrowRight")
+    expect(caption).not_to_have_text(first)
+
+
+@pytest.mark.parametrize("words, chapter", [("soft assignment target distribution", "notebooks/autoencoders/dec"),
+                                            ("adjusted rand index", "notebooks/foundations/metrics")])
+def test_search_finds_a_chapter(page: Page, base_url: str, words: str, chapter: str) -> None:
+    trouble = visit(page, base_url, f"search.html?q={words.replace(' ', '+')}")
+    expect(page.locator(f"#search-results a[href*='{chapter}']").first).to_be_visible(timeout=10000)
+    assert trouble.found == []
+
+
+def test_search_from_any_page(page: Page, base_url: str) -> None:
+    page.set_viewport_size(DESK)
+    visit(page, base_url, "book/notation.html")
+    page.keyboard.press("Control+k")
+    field = page.locator("input[type=search]:visible").first
+    field.fill("digits")
+    field.press("Enter")
+    expect(page.locator("#search-results li a").first).to_be_visible(timeout=10000)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_launch_buttons(page: Page, base_url: str, chapter: str) -> None:
+    visit(page, base_url, chapter + ".html")
+    links = [unquote(href) for href in page.locator(".dropdown-launch-buttons a").evaluate_all("a => a.map(x => x.href)")]
+    assert f"https://colab.research.google.com/github/{SLUG}/blob/main/{chapter}.ipynb" in links
+    assert f"https://mybinder.org/v2/gh/{SLUG}/main?urlpath=lab/tree/{chapter}.ipynb" in links
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_what_is_folded_opens(page: Page, base_url: str, chapter: str) -> None:
+    page.set_viewport_size(DESK)
+    visit(page, base_url, chapter + ".html")
+    folds = page.locator("details.sd-dropdown:not(details details), details.hide:not(details details)")
+    for fold in folds.all():
+        content = fold.locator("> :not(summary)").first
+        expect(content).to_be_hidden()
+        fold.locator("> summary").click()
+        expect(content).to_be_visible()
+    for solution in page.locator(".solution.dropdown, .admonition.toggle").all():
+        body = solution.locator("> *:not(.admonition-title)").first
+        expect(body).to_be_hidden()
+        solution.locator(".toggle-button").first.click()
+        expect(body).to_be_visible()
+
+
+def test_every_exercise_has_a_solution(page: Page, base_url: str) -> None:
+    for chapter in CHAPTERS:
+        visit(page, base_url, chapter + ".html")
+        assert page.locator("div.exercise").count() == page.locator("div.solution").count(), chapter
+
+
+def test_missing_page(page: Page, base_url: str) -> None:
+    answer = page.goto(f"{base_url}/some/where/deep/that-is-not.html")
+    page.wait_for_load_state("networkidle")
+    assert answer.status == 404
+    assert "no cluster" in page.locator("h1").inner_text()
+    assert page.evaluate("getComputedStyle(document.body).fontFamily").startswith('"Source Serif 4"')
+    for href in page.locator("main a[href*='.html']").evaluate_all("a => a.map(x => x.href)"):
+        assert page.request.get(href).status == 200, href
+
+
+def test_theme_switch(page: Page, base_url: str) -> None:
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(DESK)
+    visit(page, base_url, "book/notation.html")
+    colour = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(colour)
+    button = page.locator("button.theme-switch-button:visible").first
+    for _ in range(3):
+        button.click()
+        if page.evaluate("document.documentElement.dataset.theme") == "dark":
+            break
+    assert page.evaluate(colour) != before
+
+
+def test_formulas_and_figures_are_numbered(page: Page, base_url: str) -> None:
+    for chapter in ("notebooks/foundations/metrics", "notebooks/autoencoders/dec"):
+        visit(page, base_url, chapter + ".html")
+        assert page.locator(".eqno").count() >= 3, chapter
+        broken = [a for a in page.locator("main a.reference.internal[href^='#']").evaluate_all(
+            "a => a.map(x => x.getAttribute('href'))") if page.locator(f"[id='{a[1:]}']").count() == 0]
+        assert not broken, broken
+
+
+def test_sizes() -> None:
+    mathjax = sum(path.stat().st_size for path in (SITE / "_static" / "mathjax").rglob("*") if path.is_file())
+    assert mathjax < 3e6, "MathJax was not pruned"
+    assert re.search(r"<loc>https://", (SITE / "sitemap.xml").read_text(encoding="utf-8"))

@@ -1,0 +1,343 @@
+"""Downloads against a server on loopback that is slow, stalls, truncates, sends wrong bytes, or is down."""
+
+import bz2
+import gzip
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from dclib import download
+from dclib.download import DownloadError, Patience, RemoteFile, cache_dir, cached, fetch, unpack
+
+CONTENT = b"the strokes of a pen, eight points each\n" * 500
+DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+
+
+def deliver(handler: BaseHTTPRequestHandler, body: bytes = CONTENT) -> None:
+    """Answer with the whole body."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def late(handler: BaseHTTPRequestHandler) -> None:
+    """Answer well, after half a second."""
+    time.sleep(0.5)
+    deliver(handler)
+
+
+def wrong(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with as many bytes, one of them another."""
+    deliver(handler, b"T" + CONTENT[1:])
+
+
+def page(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with a log-in page and the status of success, as captive portals do."""
+    deliver(handler, b"<html>please log in</html>")
+
+
+def packed_wrong(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with half of a gzip archive, as if that were all."""
+    deliver(handler, gzip.compress(CONTENT)[:60])
+
+
+def cut(handler: BaseHTTPRequestHandler) -> None:
+    """Announce the whole and hang up half way."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(CONTENT)))
+    handler.end_headers()
+    handler.wfile.write(CONTENT[: len(CONTENT) // 2])
+
+
+def stall(handler: BaseHTTPRequestHandler) -> None:
+    """Send half, then nothing, with the line open."""
+    cut(handler)
+    handler.wfile.flush()
+    handler.server.closing.wait(30)
+
+
+def mute(handler: BaseHTTPRequestHandler) -> None:
+    """Accept the request and never answer."""
+    handler.server.closing.wait(30)
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    """Send a byte now and then, so that the line is never silent."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(CONTENT)))
+    handler.end_headers()
+    for i in range(len(CONTENT)):
+        if handler.server.closing.wait(0.05):
+            return
+        handler.wfile.write(CONTENT[i : i + 1])
+
+
+def gone(handler: BaseHTTPRequestHandler) -> None:
+    """Answer that there is no such file."""
+    handler.send_error(404)
+
+
+def archive(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with the content packed by gzip."""
+    deliver(handler, gzip.compress(CONTENT))
+
+
+def bzipped(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with the content packed by bzip2."""
+    deliver(handler, bz2.compress(CONTENT))
+
+
+BEHAVIOURS = (deliver, late, wrong, page, packed_wrong, cut, stall, mute, drip, gone, archive, bzipped)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers /name with the behaviour of that name, and keeps count."""
+
+    def do_GET(self) -> None:
+        """Note the path and behave as it says."""
+        self.server.gets.append(self.path)
+        behaviour = {one.__name__: one for one in BEHAVIOURS}[self.path.strip("/")]
+        with suppress(BrokenPipeError, ConnectionResetError):
+            behaviour(self)
+
+    def log_message(self, *args: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    """A server on loopback; `server.gets` lists the paths asked for."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads, server.gets, server.closing = True, [], threading.Event()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield server
+    server.closing.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def url(server: ThreadingHTTPServer) -> Callable[[str], str]:
+    """The address of a behaviour; of "down", a port where nobody listens."""
+
+    def address(behaviour: str) -> str:
+        if behaviour != "down":
+            return f"http://127.0.0.1:{server.server_port}/{behaviour}"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            return f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+    return address
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, short patience, no proxy."""
+    monkeypatch.setenv("DCLIB_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "PATIENCE", Patience(silence=2.0, grace=1.0, pace=2_000.0, lock=30.0))
+    return tmp_path / "cache"
+
+
+def a_file(*urls: str, path: str = "set/pen.txt") -> RemoteFile:
+    """A file of the known content, at these addresses."""
+    return RemoteFile(path, urls, (DIGEST,))
+
+
+def everything(folder: Path) -> dict[str, float]:
+    """Each path below a folder with the time of its last change."""
+    return {str(path): path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+
+def test_a_file_is_fetched_once_and_kept(server, url, cache):
+    file = a_file(url("deliver"))
+    assert fetch(file) == CONTENT
+    assert (cache / "set/pen.txt").read_bytes() == CONTENT
+    assert not list(cache.rglob("*.part"))
+    assert fetch(file) == CONTENT
+    assert server.gets == ["/deliver"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("down", "refused"),
+        ("gone", "404"),
+        ("mute", "timed out"),
+        ("stall", "timed out"),
+        ("drip", "too slow"),
+        ("cut", "cut off"),
+        ("wrong", "checksum"),
+        ("page", "checksum"),
+        ("packed_wrong", "not a readable"),
+    ],
+)
+def test_the_next_mirror_is_tried(fault, reason, server, url, cache):
+    start = time.monotonic()
+    assert fetch(a_file(url(fault), url("deliver"))) == CONTENT
+    assert time.monotonic() - start < 10
+    assert server.gets[-1] == "/deliver"
+    with pytest.raises(DownloadError, match=reason):
+        fetch(a_file(url(fault), path="again.txt"))
+    assert not (cache / "again.txt").exists()
+
+
+def test_one_clear_error_when_all_mirrors_fail(url, cache):
+    urls = [url(fault) for fault in ("down", "gone", "wrong")]
+    with pytest.raises(DownloadError) as caught:
+        fetch(a_file(*urls))
+    message = str(caught.value)
+    assert isinstance(caught.value, OSError)
+    for wanted in (
+        *urls,
+        "refused",
+        "404",
+        "checksum",
+        "DCLIB_DATA",
+        "mnist-10k",
+        str(cache / "set/pen.txt"),
+    ):
+        assert wanted in message
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_a_body_without_end_is_cut_off(url, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", Patience(most=1_000))
+    with pytest.raises(DownloadError, match="too large"):
+        fetch(a_file(url("deliver")))
+
+
+def test_a_plain_file_may_travel_packed(url, cache):
+    assert fetch(a_file(url("archive"))) == CONTENT
+    assert (cache / "set/pen.txt").read_bytes() == CONTENT
+
+
+def test_a_packed_file_is_kept_packed(url, cache):
+    assert fetch(a_file(url("bzipped"), path="pen.bz2")) == CONTENT
+    assert (cache / "pen.bz2").read_bytes() == bz2.compress(CONTENT)
+
+
+def test_the_digest_may_be_of_the_file_as_it_is(url):
+    digest = "md5:" + hashlib.md5(bz2.compress(CONTENT), usedforsecurity=False).hexdigest()
+    assert fetch(RemoteFile("pen.bz2", (url("bzipped"),), (digest,))) == CONTENT
+
+
+@pytest.mark.parametrize("damage", [b"", CONTENT[:100], b"T" + CONTENT[1:], gzip.compress(CONTENT)[:40]])
+def test_a_damaged_copy_is_named_and_fetched_again(damage, server, url, cache):
+    place = cache / "set/pen.txt"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(damage)
+    with pytest.warns(UserWarning, match="pen.txt is damaged"):
+        assert fetch(a_file(url("deliver"))) == CONTENT
+    assert place.read_bytes() == CONTENT
+    assert server.gets == ["/deliver"]
+
+
+def test_a_damaged_copy_is_not_used_when_no_mirror_answers(url, cache):
+    place = cache / "set/pen.txt"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT[:-1])
+    with pytest.warns(UserWarning), pytest.raises(DownloadError, match="pen.txt is damaged"):
+        fetch(a_file(url("down")))
+
+
+def test_what_a_killed_download_left_is_not_used(url, cache):
+    aside = cache / "set/pen.txt.part"
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(CONTENT[:100])
+    assert cached(a_file()) == (None, [])
+    assert fetch(a_file(url("deliver"))) == CONTENT
+    assert not aside.exists()
+
+
+def test_a_copy_in_the_other_layout_is_used(server, url, cache):
+    cache.mkdir()
+    (cache / "pen.gz").write_bytes(gzip.compress(CONTENT))
+    file = RemoteFile("pen", (url("deliver"),), (DIGEST,), other=a_file(path="pen.gz"))
+    assert file.found() == cache / "pen.gz"
+    assert fetch(file) == CONTENT
+    assert server.gets == []
+
+
+def test_a_cache_that_holds_the_file_is_only_read(url, cache, monkeypatch):
+    fetch(a_file(url("deliver")))
+    before = everything(cache)
+    monkeypatch.setattr(download, "FileLock", None)  # whoever takes a lock fails
+    cache.chmod(0o500)
+    try:
+        assert fetch(a_file(url("down"))) == CONTENT
+    finally:
+        cache.chmod(0o700)
+    assert everything(cache) == before
+
+
+def test_a_cache_that_cannot_be_written_is_named(url, cache):
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(DownloadError, match="cannot be written"):
+        fetch(a_file(url("deliver")))
+
+
+def test_a_full_disk_leaves_no_half_file(url, cache, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DownloadError, match="No space left"):
+        fetch(a_file(url("deliver")))
+    assert not (cache / "set/pen.txt").exists()
+
+
+def test_two_processes_at_once_download_once(server, url, cache):
+    script = (
+        "import sys; from dclib.download import *\n"
+        f"file = RemoteFile('set/pen.txt', ({url('late')!r},), ({DIGEST!r},))\n"
+        "print('ready', flush=True); sys.stdin.readline(); print(len(fetch(file)))"
+    )
+    command = [sys.executable, "-c", script]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pair = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    for process in pair:
+        assert process.stdout.readline() == "ready\n"
+    for process in pair:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=30)[0] for process in pair] == [f"{len(CONTENT)}\n"] * 2
+    assert server.gets == ["/late"]
+
+
+def test_another_process_that_never_finishes_is_not_waited_for_long(url, cache, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", Patience(lock=0.2))
+    (cache / "set").mkdir(parents=True)
+    with download.FileLock(f"{cache / 'set/pen.txt'}.lock"), pytest.raises(DownloadError, match=r"\.lock"):
+        fetch(a_file(url("deliver")))
+
+
+def test_no_warning_on_a_sound_cache(url, cache):
+    fetch(a_file(url("deliver")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fetch(a_file(url("deliver")))
+
+
+def test_the_cache_is_where_the_variable_says(monkeypatch):
+    monkeypatch.setenv("DCLIB_DATA", "~/data")
+    assert cache_dir() == Path.home() / "data"
+    monkeypatch.delenv("DCLIB_DATA")
+    assert cache_dir().name == "dclib"
+
+
+def test_unpack_knows_packed_bytes_from_plain():
+    assert unpack(gzip.compress(CONTENT)) == unpack(bz2.compress(CONTENT)) == unpack(CONTENT) == CONTENT

@@ -1,0 +1,194 @@
+"""What every method must do: scikit-learn's contract, bad input, repeatability. METHODS says which there are."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.utils.estimator_checks import check_estimator
+
+from dclib.methods import METHODS
+from dclib.metrics import clustering_accuracy
+from dclib.training import CollapseWarning, NonFiniteLossError
+
+X, Y = make_blobs(200, centers=4, n_features=8, random_state=1)
+X = X.astype(np.float32)
+every_method = pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
+
+
+def small(cls, **changes):
+    return cls(**cls.settings("quick") | dict(n_clusters=4, random_state=0) | changes)
+
+
+@every_method
+def test_scikit_learns_contract(cls):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reports = check_estimator(small(cls, n_clusters=3), on_fail=None)
+    failed = {report["check_name"]: report["exception"] for report in reports if report["status"] == "failed"}
+    assert not failed
+    assert sum(report["status"] == "passed" for report in reports) > 40
+
+
+@every_method
+def test_finds_easy_clusters(cls):
+    model = small(cls, hidden=(32,), pretrain_epochs=10).fit(X)
+    assert clustering_accuracy(Y, model.labels_) > 0.95
+
+
+@every_method
+def test_same_seed_same_bits_and_other_seed_other_bits(cls):
+    first, again, other = (small(cls, random_state=seed).fit(X) for seed in (3, 3, 4))
+    assert first.transform(X).tobytes() == again.transform(X).tobytes()
+    np.testing.assert_array_equal(first.labels_, again.labels_)
+    assert [r["loss"] for r in first.history_] == [r["loss"] for r in again.history_]
+    assert first.transform(X).tobytes() != other.transform(X).tobytes()
+
+
+@every_method
+def test_leaves_the_global_random_state_alone(cls):
+    torch.manual_seed(7), np.random.seed(7)
+    expected = torch.rand(3), np.random.rand(3)
+    torch.manual_seed(7), np.random.seed(7)
+    small(cls).fit(X)
+    torch.testing.assert_close(torch.rand(3), expected[0])
+    np.testing.assert_array_equal(np.random.rand(3), expected[1])
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (dict(n_clusters=0), "n_clusters.*0"),
+        (dict(n_clusters=2.5), "n_clusters.*2.5"),
+        (dict(n_clusters=201), r"n_samples=200.*n_clusters=201"),
+        (dict(batch_size=0), "batch_size.*0"),
+        (dict(latent_dim=0), "latent_dim.*0"),
+        (dict(pretrain_epochs=-1), "pretrain_epochs.*-1"),
+        (dict(pretrain_lr=-0.1), "pretrain_lr.*-0.1"),
+        (dict(device="gpu"), "gpu.*cpu"),
+        (dict(hidden=(32, 0)), "hidden.*0"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(cls, change, words):
+    with pytest.raises(ValueError, match=words):
+        small(cls, **change).fit(X)
+
+
+def spoilt(value: float) -> np.ndarray:
+    x = X.copy()
+    x[3, 2] = value
+    return x
+
+
+@every_method
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (spoilt(np.nan), "NaN"),
+        (spoilt(np.inf), "infinity"),
+        (X[:, 0], "1D array"),
+        (X.reshape(200, 2, 4), "dim 3"),
+        (X[:0], "0 sample"),
+        (X[:, :0], "0 feature"),
+        (np.ones_like(X), "same"),
+        (np.zeros_like(X), "same"),
+    ],
+    ids=["nan", "infinity", "rank 1", "rank 3", "no point", "no feature", "constant", "zero"],
+)
+def test_bad_points_are_refused_before_training(cls, x, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        small(cls).fit(x)
+
+
+@every_method
+@pytest.mark.parametrize(
+    "x",
+    [
+        X.astype(np.float64),
+        X.astype(np.float16),
+        (X * 10).astype(np.int64),
+        np.asfortranarray(X),
+        torch.as_tensor(X),
+    ],
+    ids=["float64", "float16", "integer", "Fortran", "tensor"],
+)
+def test_takes_every_kind_of_array(cls, x):
+    model = small(cls).fit(x)
+    assert model.labels_.shape == (200,) and isinstance(model.transform(x), np.ndarray)
+
+
+@every_method
+def test_takes_read_only_memory_maps(cls, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    np.testing.assert_array_equal(small(cls).fit(mapped).labels_, small(cls).fit(X).labels_)
+
+
+@every_method
+def test_scale_of_the_input_does_not_matter(cls):
+    np.testing.assert_array_equal(small(cls).fit(X).labels_, small(cls).fit(X * 256).labels_)
+
+
+@every_method
+def test_one_point_a_cluster(cls):
+    assert len(set(small(cls, n_clusters=6).fit(X[:6]).labels_)) > 3
+
+
+@every_method
+def test_predicts_points_it_has_not_seen(cls):
+    model = small(cls).fit(X[:150])
+    assert set(model.predict(X[150:])) <= set(range(4))
+    with pytest.raises(ValueError, match="7 features"):
+        model.predict(X[:, :7])
+
+
+@every_method
+def test_history_has_one_record_an_epoch_and_the_callback_sees_each(cls):
+    seen = []
+    model = small(cls, callback=lambda m: seen.append(len(m.history_))).fit(X)
+    pretrain = [record for record in model.history_ if record["phase"] == "pretrain"]
+    assert [record["epoch"] for record in pretrain] == [1, 2]
+    assert seen[-1] == len(model.history_) and sorted(seen) == seen
+    assert set(model.history_[0]) == {"phase", "epoch", "loss", "changed", "seconds"}
+
+
+@every_method
+def test_takes_a_trained_network_as_it_is(cls):
+    first = small(cls, epochs=0) if "epochs" in cls().get_params() else small(cls)
+    first.fit(X)
+    second = clone(first).set_params(network=first.network_, pretrain_epochs=0).fit(X)
+    np.testing.assert_allclose(first.transform(X), second.transform(X), atol=1e-4)
+    assert second.network_ is not first.network_
+
+
+@every_method
+def test_a_diverging_run_stops_by_name_and_keeps_the_last_good_state(cls):
+    model = small(cls, pretrain_lr=1e30, pretrain_epochs=5)
+    with pytest.raises(NonFiniteLossError, match="epoch 1.*'pretrain'.*learning rate"):
+        model.fit(X)
+    assert all(torch.isfinite(value).all() for value in model.network_.state_dict().values())
+
+
+@pytest.mark.parametrize("cls", [c for c in METHODS.values() if "epochs" in c().get_params()])
+def test_a_collapse_is_warned_of(cls, monkeypatch):
+    monkeypatch.setattr(cls, "refresh", lambda self, x: torch.zeros(len(x), dtype=torch.int64))
+    monkeypatch.setattr(cls, "clustering_loss", lambda self, x, index: self.network_.encoder(x).square().mean())
+    with pytest.warns(CollapseWarning, match=r"1\.0 of 4 clusters.*refresh 1"):
+        small(cls).fit(X)
+
+
+@every_method
+def test_profiles_are_valid_parameters(cls):
+    for name in ("quick", "book", "full"):
+        assert set(cls.settings(name)) <= set(cls().get_params())
+    assert cls.settings("book") == {}
+
+
+@every_method
+def test_an_unknown_profile_is_named(cls):
+    with pytest.raises(ValueError, match="'quikc'.*'quick'"):
+        cls.settings("quikc")

@@ -1,0 +1,118 @@
+"""Seeds, devices, mini-batches and the k-means start."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+
+from dclib.networks import Autoencoder, mlp, mlp_autoencoder
+from dclib.training import (
+    NonFiniteLossError,
+    batches,
+    check_finite,
+    copy_state,
+    fit_kmeans,
+    in_batches,
+    pick_device,
+    seed_of,
+    seeded,
+)
+
+
+def test_seeded_repeats_and_restores():
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    with seeded(5):
+        first = torch.rand(2)
+    torch.testing.assert_close(torch.rand(2), expected)
+    with seeded(5):
+        torch.testing.assert_close(torch.rand(2), first)
+
+
+def test_seeded_restores_after_an_error():
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    with pytest.raises(KeyError), seeded(5):
+        raise KeyError
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_seed_of_takes_all_that_scikit_learn_takes():
+    assert seed_of(7) == 7 and seed_of(np.int64(7)) == 7
+    assert seed_of(np.random.RandomState(0)) == seed_of(np.random.RandomState(0))
+    assert seed_of(None) >= 0
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 3), (10, 10), (10, 99), (1, 1)])
+def test_batches_visit_every_point_once(n, size):
+    found = list(batches(n, size))
+    assert sorted(torch.cat(found).tolist()) == list(range(n))
+    assert all(len(index) == size for index in found[:-1])
+
+
+def test_batches_are_shuffled_anew_each_time():
+    with seeded(0):
+        first, second = torch.cat(list(batches(50, 8))), torch.cat(list(batches(50, 8)))
+    assert not torch.equal(first, second) and not torch.equal(first, torch.arange(50))
+
+
+def test_in_batches_equals_one_pass_and_keeps_no_graph(monkeypatch):
+    monkeypatch.setattr("dclib.training.EVALUATION_BATCH", 7)
+    layer, x = torch.nn.Linear(3, 2), torch.randn(20, 3)
+    torch.testing.assert_close(in_batches(layer, x), layer(x))
+    assert not in_batches(layer, x).requires_grad
+
+
+def test_kmeans_finds_the_best_of_its_starts_and_repeats():
+    z = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
+    one, again = (fit_kmeans(z, 5, n_init=10, random_state=3) for _ in range(2))
+    assert one.cluster_centers_.tobytes() == again.cluster_centers_.tobytes()
+    assert one.inertia_ <= KMeans(5, n_init=1, random_state=3).fit(z.double().numpy()).inertia_ + 1e-9
+
+
+def test_pick_device():
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(ValueError, match="unknown device 'cdua'.*'cuda'"):
+        pick_device("cdua")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="'cuda:3' is not on this machine"):
+            pick_device("cuda:3")
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_check_finite_names_the_place(loss):
+    check_finite(0.0, "nowhere")
+    with pytest.raises(NonFiniteLossError, match="epoch 3"):
+        check_finite(loss, "epoch 3")
+
+
+def test_copied_state_does_not_follow_the_network():
+    layer = torch.nn.Linear(2, 2)
+    state = copy_state(layer)
+    with torch.no_grad():
+        layer.weight.add_(1)
+    assert not torch.equal(state["weight"], layer.weight)
+
+
+def test_mlp_has_a_linear_output():
+    layers = mlp((4, 8, 8, 2))
+    assert [type(layer).__name__ for layer in layers] == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    assert (layers(torch.randn(200, 4)) < 0).any()
+
+
+def test_autoencoder_mirrors_itself():
+    network = mlp_autoencoder(784)
+    assert [tuple(layer.weight.shape) for layer in network.encoder if isinstance(layer, torch.nn.Linear)] == [
+        (500, 784), (500, 500), (2000, 500), (10, 2000),
+    ]  # fmt: skip
+    assert [layer.out_features for layer in network.decoder if isinstance(layer, torch.nn.Linear)] == [
+        2000,
+        500,
+        500,
+        784,
+    ]
+    x = torch.randn(3, 784)
+    torch.testing.assert_close(network(x), network.decoder(network.encoder(x)))
+    assert isinstance(network, Autoencoder)

@@ -1,0 +1,51 @@
+"""Print requirements.lock without PyTorch's CUDA: what `make setup TORCH=cpu` installs before the CPU build of torch."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+ENTRY = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)")
+CUDA = re.compile(r"^(nvidia|cuda|triton)(-|$)")
+
+
+def entries(lock: str) -> dict[str, str]:
+    """Split a lock into its entries: package name -> its lines (version, hashes, who asks for it)."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in lock.splitlines(keepends=True):
+        if match := ENTRY.match(line):
+            name = match[1]
+        if name:
+            found[name] = found.get(name, "") + line
+    return found
+
+
+def asked_by(entry: str) -> set[str]:
+    """The packages that an entry's `# via` comment names."""
+    comment = entry.partition("# via")[2]
+    return set(re.findall(r"[A-Za-z0-9_.-]+", re.sub(r"\([^)]*\)|#", " ", comment)))
+
+
+def without_cuda(lock: str) -> str:
+    """The lock without torch itself and the packages that only its CUDA build needs."""
+    return "".join(text for name, text in entries(lock).items() if name != "torch" and not CUDA.match(name))
+
+
+def torch_version(lock: str) -> str:
+    """The requirement for torch, as `torch==2.9.0`."""
+    match = ENTRY.match(entries(lock)["torch"])
+    return f"torch=={match[2]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("lock", type=Path)
+    parser.add_argument("--torch", action="store_true", help="print the requirement for torch instead")
+    args = parser.parse_args()
+    lock = args.lock.read_text(encoding="utf-8")
+    sys.stdout.write(torch_version(lock) + "\n" if args.torch else without_cuda(lock))
+
+
+if __name__ == "__main__":
+    main()
