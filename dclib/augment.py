@@ -10,7 +10,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 @dataclass(frozen=True)
 class RandomAffine:
-    """Rotate and shift every image of a mini-batch by its own small random amount (Guo et al. 2018, section 4.1).
+    """Rotate, shift and zoom every image of a mini-batch by its own small random amount (after Guo et al. 2018).
 
     Parameters
     ----------
@@ -20,6 +20,8 @@ class RandomAffine:
         Largest rotation to either side.
     shift
         Largest shift in each direction, as a share of the image.
+    zoom
+        Largest change of size, as a share of it.
 
     Notes
     -----
@@ -27,8 +29,9 @@ class RandomAffine:
     """
 
     shape: tuple[int, int]
-    degrees: float = 10.0
+    degrees: float = 15.0
     shift: float = 0.1
+    zoom: float = 0.1
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return an altered copy of the images ``x`` (m, height · width)."""
@@ -38,9 +41,8 @@ class RandomAffine:
 
     def maps(self, x: Tensor) -> Tensor:
         """Draw one affine map (m, 2, 3) for each image of ``x``, in coordinates that run from −1 to 1."""
-        draw = 2 * torch.rand(3, len(x), device=x.device, dtype=x.dtype) - 1
-        angle, right, down = draw * torch.tensor([[math.radians(self.degrees)], [2 * self.shift], [2 * self.shift]]).to(
-            x
-        )
-        cos, sin = angle.cos(), angle.sin()
+        reach = torch.tensor([math.radians(self.degrees), 2 * self.shift, 2 * self.shift, self.zoom]).to(x)
+        draw = 2 * torch.rand(len(x), 4, device=x.device, dtype=x.dtype) - 1
+        angle, right, down, zoom = (draw * reach).T
+        cos, sin = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
         return torch.stack([torch.stack([cos, -sin, right], 1), torch.stack([sin, cos, down], 1)], 1)

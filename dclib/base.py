@@ -31,8 +31,10 @@ from dclib.training import (
     in_batches,
     pick_device,
     progress,
+    root_mean_square,
     seed_of,
     seeded,
+    whiten_code,
 )
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -86,6 +88,9 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
     augment
         Applied to each mini-batch in training, e.g. :class:`~dclib.augment.RandomAffine` for images. Targets and
         results are computed on the points as they are.
+    whiten
+        Give the code unit covariance before the clusters start; see :func:`~dclib.training.whiten_code`. Without
+        pretraining the network is taken as it is.
     n_init
         Restarts of k-means; the one with the least inertia is kept.
     device
@@ -113,7 +118,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
 
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
-        "full": {"pretrain_epochs": 100},
+        "full": {"hidden": (500, 500, 2000), "pretrain_epochs": 60, "batch_size": 256},
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_clusters": [COUNT],
@@ -124,6 +129,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         "pretrain_lr": [POSITIVE],
         "batch_size": [COUNT],
         "augment": [callable, None],
+        "whiten": ["boolean"],
         "n_init": [COUNT],
         "device": [str],
         "random_state": ["random_state"],
@@ -136,12 +142,13 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         n_clusters: int = 10,
         *,
         network: nn.Module | None = None,
-        hidden: Sequence[int] = (500, 500, 2000),
+        hidden: Sequence[int] = (256, 256),
         latent_dim: int = 10,
-        pretrain_epochs: int = 15,
+        pretrain_epochs: int = 20,
         pretrain_lr: float = 2e-3,
-        batch_size: int = 256,
+        batch_size: int = 128,
         augment: Callable[[Tensor], Tensor] | None = None,
+        whiten: bool = True,
         n_init: int = 20,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -156,6 +163,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         self.pretrain_lr = pretrain_lr
         self.batch_size = batch_size
         self.augment = augment
+        self.whiten = whiten
         self.n_init = n_init
         self.device = device
         self.random_state = random_state
@@ -210,9 +218,9 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         """Return L_R of a mini-batch ``x`` (m, D): by default the mean squared error of the reconstruction."""
         return nn.functional.mse_loss(self.network_(x), x)
 
-    def start_clusters(self, x: Tensor) -> None:
-        """Put the first centroids where k-means on the codes of ``x`` (n, D) finds them."""
-        kmeans = fit_kmeans(in_batches(self.network_.encoder, x), self.n_clusters, self.n_init, self.seed_)
+    def start_clusters(self, x: Tensor, n_clusters: int, n_init: int) -> None:
+        """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, D) finds them."""
+        kmeans = fit_kmeans(in_batches(self.network_.encoder, x), n_clusters, n_init, self.seed_)
         self.network_.centroids = nn.Parameter(torch.as_tensor(kmeans.cluster_centers_).to(x))
         self.labels_ = kmeans.labels_.astype(np.int64)
 
@@ -251,8 +259,9 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
             x = self._to_device(points).float()
             self.network_ = self.build(x.shape[1]).to(x.device)
             self._train("pretrain", x, self.pretrain_epochs, self.pretrain_lr)
-            self.start_clusters(x)
-            self._refine(x)
+            if self.whiten and self.pretrain_epochs and len(x) > 1:
+                whiten_code(self.network_, x)
+            self._cluster(x)
         self.labels_ = self.predict(points)
         return self
 
@@ -280,7 +289,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
         if n > 1 and (points == points[0]).all():
             raise ValueError(f"all {n} points are the same: there is nothing to cluster.")
-        self.scale_ = float(torch.linalg.vector_norm(torch.as_tensor(points), dtype=torch.float64)) / points.size**0.5
+        self.scale_ = root_mean_square(points)
 
     def _to_device(self, points: NDArray) -> Tensor:
         """Return points, divided by the training data's root mean square, on the training device."""
@@ -297,6 +306,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         """Minimise a phase's loss over mini-batches, one record of history an epoch."""
         steps = max(1, epochs * -(-len(x) // self.batch_size))
         self._optimizer, self._schedule = self._make_optimizer(phase, lr, steps)
+        self._good = None
         self._tell()
         for epoch in (bar := progress(range(1, epochs + 1), phase, self.verbose)):
             record = self._epoch(phase, epoch, x)
@@ -308,7 +318,7 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
 
     def _epoch(self, phase: str, epoch: int, x: Tensor) -> dict[str, Any] | None:
         """Run one epoch and return its record, or ``None`` if the phase is over before it."""
-        start, good = time.perf_counter(), copy_state(self.network_)
+        start, state = time.perf_counter(), copy_state(self.network_)
         loss_of, augment = self._loss_of(phase), self.augment or nn.Identity()
         total = torch.zeros((), device=x.device)
         self.network_.train()
@@ -317,8 +327,9 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         self.network_.eval()
         loss = float(total) / len(x)
         if not np.isfinite(loss):
-            self.network_.load_state_dict(good)
+            self.network_.load_state_dict(self._good or state)
         check_finite(loss, f"epoch {epoch} of phase {phase!r}")
+        self._good = state  # from here a whole epoch went well
         return {
             "phase": phase,
             "epoch": epoch,
@@ -342,8 +353,9 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         optimizer = torch.optim.Adam(self.network_.parameters(), lr, fused=True)
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
 
-    def _refine(self, x: Tensor) -> None:
-        """Run the second phase; a sequential method has none."""
+    def _cluster(self, x: Tensor) -> None:
+        """Find the clusters once the code is learned; a method with a second phase does more."""
+        self.start_clusters(x, self.n_clusters, self.n_init)
 
     def _tell(self) -> None:
         if self.callback is not None:
@@ -352,6 +364,10 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
 
 class RefiningClusterer(DeepClusterer):
     """A method with a second phase, which refines network and centroids together on L = L_R + λ L_C.
+
+    The second phase comes in two rounds. The first has many more clusters than asked for. It shapes the code, and
+    its clusters are then thrown away. The second starts afresh, with k-means for K clusters on the better code. With
+    ``overcluster=0`` there is only the second, as in the papers.
 
     Beside what :class:`DeepClusterer` asks for, a method says
 
@@ -362,19 +378,28 @@ class RefiningClusterer(DeepClusterer):
     Parameters
     ----------
     epochs
-        Most passes over the data in the second phase.
+        Most passes over the data in the last round.
     lr
-        Learning rate at the start of the second phase; it falls to zero along a half cosine.
+        Learning rate at the start of a round; it falls to zero along a half cosine.
     tol
-        The second phase ends when a smaller share of the points than this changed cluster since the last refresh.
+        A round ends when a smaller share of the points than this changed cluster since the last refresh.
+    overcluster
+        Clusters of the first round, as a multiple of K, but never fewer than ten points for each. 0: no such round.
+    overcluster_epochs
+        Most passes over the data in the first round.
     **shared
         The parameters of :class:`DeepClusterer`.
     """
 
     weight: float = 1.0  # λ; a method that leaves it to the user takes it as a parameter
-    profiles: ClassVar[dict[str, dict[str, Any]]] = {"quick": {"epochs": 2}, "full": {"epochs": 50}}
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "quick": {"epochs": 2, "overcluster_epochs": 1},
+        "full": {"epochs": 40, "overcluster_epochs": 40},
+    }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "epochs": [COUNT_OR_NONE],
+        "overcluster": [COUNT_OR_NONE],
+        "overcluster_epochs": [COUNT_OR_NONE],
         "lr": [POSITIVE],
         "tol": [Interval(Real, 0, 1, closed="both")],
     }
@@ -383,15 +408,19 @@ class RefiningClusterer(DeepClusterer):
         self,
         n_clusters: int = 10,
         *,
-        epochs: int = 10,
+        epochs: int = 15,
         lr: float = 1e-3,
         tol: float = 1e-3,
+        overcluster: int = 5,
+        overcluster_epochs: int = 15,
         **shared: Any,
     ) -> None:
         super().__init__(n_clusters, **shared)
         self.epochs = epochs
         self.lr = lr
         self.tol = tol
+        self.overcluster = overcluster
+        self.overcluster_epochs = overcluster_epochs
 
     def clustering_loss(self, x: Tensor, index: Tensor) -> Tensor:
         """Return L_C of the mini-batch ``x`` (m, D), the points ``index`` (m,) of the data."""
@@ -405,39 +434,40 @@ class RefiningClusterer(DeepClusterer):
         """Return L = L_R + λ L_C of a mini-batch."""
         return self.representation_loss(x) + self.weight * self.clustering_loss(x, index)
 
-    def _refine(self, x: Tensor) -> None:
+    def _cluster(self, x: Tensor) -> None:
+        n_many = min(self.overcluster * self.n_clusters, len(x) // 10)
+        if self.overcluster_epochs and n_many > self.n_clusters:
+            self.start_clusters(x, n_many, n_init=1)  # one start will do, for these clusters are not kept
+            self._train("overcluster", x, self.overcluster_epochs, self.lr)
+        self.start_clusters(x, self.n_clusters, self.n_init)
         self._train("refine", x, self.epochs, self.lr)
 
     def _loss_of(self, phase: str) -> Callable[[Tensor, Tensor], Tensor]:
-        return self.loss if phase == "refine" else super()._loss_of(phase)
+        return super()._loss_of(phase) if phase == "pretrain" else self.loss
 
     def _make_optimizer(self, phase: str, lr: float, steps: int) -> tuple[Any, Any]:
-        if phase != "refine":
+        if phase == "pretrain":
             return super()._make_optimizer(phase, lr, steps)
         optimizer = torch.optim.Adam(self.network_.parameters(), lr, fused=True)
         return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
     def _epoch(self, phase: str, epoch: int, x: Tensor) -> dict[str, Any] | None:
-        if phase != "refine":
+        if phase == "pretrain":
             return super()._epoch(phase, epoch, x)
         start = time.perf_counter()
-        changed = self._refresh_labels(x)
+        changed = self._refresh_labels(x, f"refresh {epoch} of phase {phase!r}")
         if epoch > 1 and changed < self.tol:
             return None
         record = super()._epoch(phase, epoch, x)
         return record | {"changed": changed, "seconds": time.perf_counter() - start}
 
-    def _refresh_labels(self, x: Tensor) -> float:
+    def _refresh_labels(self, x: Tensor, where: str) -> float:
         """Refresh the targets; return the share of points whose cluster changed, and warn of a collapse."""
         labels = self.refresh(x).cpu().numpy()
         changed = label_change(self.labels_, labels)
         self.labels_ = labels
-        alive = effective_clusters(labels)
-        if alive < self.n_clusters / 2:
-            warnings.warn(
-                f"only {alive:.1f} of {self.n_clusters} clusters are in use (effective number) at refresh"
-                f" {len(self.history_) + 1 - self.pretrain_epochs}; look at the scale of the codes and at lr.",
-                CollapseWarning,
-                stacklevel=6,
-            )
+        alive, asked = effective_clusters(labels), len(self.network_.centroids)
+        if alive < asked / 2:
+            message = f"only {alive:.1f} of {asked} clusters are in use (effective number) at {where}"
+            warnings.warn(f"{message}; look at the scale of the codes and at lr.", CollapseWarning, stacklevel=6)
         return changed

@@ -25,8 +25,9 @@ def one_of(value: str, options: Iterable[str], what: str) -> str:
     options = list(options)
     if value in options:
         return value
-    near = get_close_matches(str(value), options, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    lowered = {option.lower(): option for option in reversed(options)}
+    near = get_close_matches(str(value).lower(), lowered, n=1, cutoff=0.4)
+    hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
     raise ValueError(f"unknown {what} {value!r}.{hint} There are: {', '.join(options)}.")
 
 

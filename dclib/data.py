@@ -167,17 +167,17 @@ def load(name: str) -> Dataset:
     The cache is the folder named by the variable ``DCLIB_DATA``, else the user's cache directory. Train and
     test sets are joined, train first, as papers on clustering do. Every file is verified at each load.
 
-    ================ ====== ===== ======== ===========================================================
-    name             n      D     shape    values
-    ================ ====== ===== ======== ===========================================================
-    ``digits``        1,797    64 (8, 8)   pixels in [0, 1]; part of scikit-learn
-    ``mnist-10k``    10,000   784 (28, 28) the first 10,000 training images of ``mnist``; bundled
-    ``mnist``        70,000   784 (28, 28) pixels in [0, 1]
-    ``fashion-mnist`` 70,000  784 (28, 28) pixels in [0, 1]
-    ``usps``          9,298   256 (16, 16) pixels in [0, 1]
-    ``pendigits``    10,992    16 (8, 2)   eight pen positions (horizontal, vertical) in [0, 1]
-    ``20newsgroups`` 18,846 2,000 (2000,)  tf-idf of unit mean square; see `tfidf`
-    ================ ====== ===== ======== ===========================================================
+    ================= ====== ===== ======== ===========================================================
+    name              n      D     shape    values
+    ================= ====== ===== ======== ===========================================================
+    ``digits``         1,797    64 (8, 8)   pixels in [0, 1]; part of scikit-learn
+    ``mnist-10k``     10,000   784 (28, 28) the first 10,000 training images of ``mnist``; bundled
+    ``mnist``         70,000   784 (28, 28) pixels in [0, 1]
+    ``fashion-mnist`` 70,000   784 (28, 28) pixels in [0, 1]
+    ``usps``           9,298   256 (16, 16) pixels in [0, 1]
+    ``pendigits``     10,992    16 (8, 2)   eight pen positions (horizontal, vertical) in [0, 1]
+    ``20newsgroups``  18,846 2,000 (2000,)  tf-idf of unit mean square; see `tfidf`
+    ================= ====== ===== ======== ===========================================================
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def label_vector(values: ArrayLike, what: str) -> np.ndarray:
     return np.asarray(vector.tolist()) if vector.dtype == object else vector
 
 
-def contingency(y: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def contingency(y: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, ...]:
     """Count how many points of each class lie in each cluster.
 
     Every score against classes is a function of this table alone. Memory is 8 C K bytes.
@@ -84,7 +84,7 @@ def contingency(y: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray
 
 
 def clustering_accuracy(y: ArrayLike, labels: ArrayLike) -> float:
-    """Share of points in agreement under the best one-to-one map of clusters to classes.
+    """Share of points that the best one-to-one map to classes gets right.
 
     With more clusters than classes the surplus clusters are errors; with fewer, some classes are.
 
@@ -136,7 +136,7 @@ def spare_names(classes: np.ndarray, n_spare: int) -> np.ndarray:
 
 
 def match_labels(y: ArrayLike, labels: ArrayLike) -> np.ndarray:
-    """Rename clusters by the best one-to-one map, so that they can be read as classes.
+    """Rename clusters by the best one-to-one map, to be read as classes.
 
     Parameters
     ----------
@@ -166,7 +166,8 @@ def match_labels(y: ArrayLike, labels: ArrayLike) -> np.ndarray:
     surplus = np.setdiff1d(np.arange(clusters.size), columns)
     names = np.concatenate([classes, spare_names(classes, surplus.size)])
     target = np.empty(clusters.size, dtype=np.int64)  # cluster -> its place in names
-    target[columns], target[surplus] = rows, classes.size + np.arange(surplus.size)
+    target[columns] = rows
+    target[surplus] = classes.size + np.arange(surplus.size)
     return names[target[np.searchsorted(clusters, label_vector(labels, "labels"))]]
 
 
@@ -229,7 +230,7 @@ def entropy(labels: ArrayLike) -> float:
 
 
 def mutual_information(y: ArrayLike, labels: ArrayLike) -> float:
-    """Nats by which knowing a point's cluster lowers the uncertainty about its class.
+    """Nats by which a point's cluster lowers the uncertainty about its class.
 
     Parameters
     ----------
@@ -291,7 +292,8 @@ def nmi(y: ArrayLike, labels: ArrayLike, average: str = "arithmetic") -> float:
     Derived in :doc:`/notebooks/foundations/metrics`.
     """
     shared, a, b = mutual_information(y, labels), entropy(y), entropy(labels)
-    means = {"arithmetic": (a + b) / 2, "geometric": (a * b) ** 0.5, "min": min(a, b), "max": max(a, b)}
+    means = {"arithmetic": (a + b) / 2, "geometric": (a * b) ** 0.5}
+    means |= {"min": min(a, b), "max": max(a, b)}
     mean = means[one_of(average, means, "average")]
     if a == b == 0:
         return 1.0  # one class, one cluster: nothing to know, and nothing missed
@@ -310,12 +312,16 @@ def count_pairs(sizes: np.ndarray) -> int:
     -------
     int
         A Python integer, so that products of two counts cannot overflow.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/foundations/metrics`.
     """
     return int((sizes * (sizes - 1) // 2).sum())
 
 
 def ari(y: ArrayLike, labels: ArrayLike) -> float:
-    """Pairs put together as the classes do, rescaled so that chance scores 0 and identity 1.
+    """Pairs kept together, rescaled so that chance scores 0 and identity 1.
 
     Computed in whole numbers up to the last division, so it is exact for any n below two thousand million.
 
@@ -342,11 +348,13 @@ def ari(y: ArrayLike, labels: ArrayLike) -> float:
     """
     counts, _, _ = contingency(y, labels)
     together, total = count_pairs(counts), count_pairs(counts.sum())
-    in_class, in_cluster = count_pairs(counts.sum(axis=1)), count_pairs(counts.sum(axis=0))
+    in_class = count_pairs(counts.sum(axis=1))
+    in_cluster = count_pairs(counts.sum(axis=0))
     if together == in_class == in_cluster:
         return 1.0
     chance = in_class * in_cluster  # expected pairs, times total
-    return 2 * (total * together - chance) / (total * (in_class + in_cluster) - 2 * chance)
+    most = total * (in_class + in_cluster)  # the highest count, times 2 total
+    return 2 * (total * together - chance) / (most - 2 * chance)
 
 
 def evaluate(y: ArrayLike, labels: ArrayLike) -> dict[str, float]:
@@ -373,7 +381,8 @@ def evaluate(y: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     -----
     Derived in :doc:`/notebooks/foundations/metrics`.
     """
-    return {"acc": clustering_accuracy(y, labels), "nmi": nmi(y, labels), "ari": ari(y, labels)}
+    acc = clustering_accuracy(y, labels)
+    return {"acc": acc, "nmi": nmi(y, labels), "ari": ari(y, labels)}
 
 
 def coverage(labels: ArrayLike, noise: int | str = -1) -> float:
@@ -504,10 +513,6 @@ def collapse(labels: ArrayLike, n_clusters: int) -> dict[str, float | int | bool
     ------
     ValueError
         See :func:`cluster_sizes`.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/foundations/metrics`.
     """
     sizes = cluster_sizes(labels, n_clusters)
     effective = effective_clusters(labels)

@@ -553,7 +553,7 @@ def seeds_plot(
     ax.grid(axis="x")
     handles, labels = ax.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    ax.legend(unique.values(), unique.keys(), loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=9.5)
+    ax.legend(unique.values(), unique.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9.5)
     if isinstance(ax.figure, Picture) and len(ax.figure.axes) == 1:
         ax.figure.set_size_inches(6.4, 1.5 + 0.6 * len(scores))
 
@@ -845,7 +845,8 @@ class LatentFilm:
     def __call__(self, model: Any) -> None:
         """Take a frame from an estimator in training: codes, clusters if there are any, last record."""
         centroids = getattr(model, "centroids_", None)
-        labels = None if centroids is None else model.predict(self.x)
+        final = centroids is not None and len(centroids) == getattr(model, "n_clusters", len(centroids))
+        labels = model.predict(self.x) if final else None  # clusters of a round that is thrown away have no colour
         history = getattr(model, "history_", [])
         caption, phase = self._words(history, centroids is not None)
         self._epochs = len(history)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from dclib.checks import one_of
+from dclib.networks import Autoencoder
 
 EVALUATION_BATCH = 8192  # rows; large enough to keep the processor busy, small enough to fit anywhere
 
@@ -74,6 +76,24 @@ def pick_device(name: str = "auto") -> torch.device:
     if not here[kind]:
         raise ValueError(f"device {name!r} is not on this machine; use 'auto' or 'cpu'.")
     return torch.device(name)
+
+
+def root_mean_square(x: NDArray) -> float:
+    """Return the root mean square of all values, the unit in which every method measures its input.
+
+    With it, the size of the codes, and so the sharpness of DEC's q, does not hang on whether pixels run to 1 or to 255.
+
+    Parameters
+    ----------
+    x
+        Points (n, D).
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+    length = torch.linalg.vector_norm(torch.as_tensor(x), dtype=torch.float64)
+    return float(length) / x.size**0.5
 
 
 def batches(n: int, batch_size: int) -> Iterator[Tensor]:
@@ -137,6 +157,42 @@ def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int =
         return KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(points)
 
 
+@torch.no_grad()
+def whiten_code(network: Autoencoder, x: Tensor) -> None:
+    """Give the code mean zero and unit covariance, and let the decoder undo it.
+
+    An autoencoder fixes its code only up to an invertible linear map, for the decoder can absorb any. k-means and the
+    Student t do not share this freedom: a direction that is merely long outweighs the others. The white code is the
+    one with no such direction. The reconstruction does not change.
+
+    A direction with less than a hundredth of the largest variance is stretched by ten at most, for it may be noise.
+
+    Parameters
+    ----------
+    network
+        Gets a fixed linear layer behind its encoder and the inverse before its decoder.
+    x
+        Points (n, D) over which the code becomes white.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+    z = in_batches(network.encoder, x)
+    mean, (variance, axes) = z.mean(dim=0), torch.linalg.eigh(torch.cov(z.T))
+    length = variance.clamp_min(0.01 * variance.max()).sqrt()  # (d,)
+    white = (axes / length) @ axes.T  # (d, d), the inverse root of the covariance
+    network.encoder = nn.Sequential(network.encoder, fixed_linear(white, -white @ mean))
+    network.decoder = nn.Sequential(fixed_linear((axes * length) @ axes.T, mean), network.decoder)
+
+
+def fixed_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return the layer z → weight · z + bias, left alone by training."""
+    layer = nn.Linear(*weight.T.shape, device=weight.device, dtype=weight.dtype).requires_grad_(False)
+    layer.weight.copy_(weight), layer.bias.copy_(bias)
+    return layer
+
+
 def check_finite(loss: float, where: str) -> None:
     """Stop when the loss is no longer a number.
 
@@ -148,7 +204,7 @@ def check_finite(loss: float, where: str) -> None:
     if not math.isfinite(loss):
         raise NonFiniteLossError(
             f"the loss became {loss} in {where}. Lower the learning rate, or look for values far out of range in the"
-            " data. The network holds its state from before this epoch."
+            " data. The network holds the last state from which a whole epoch went well."
         )
 
 

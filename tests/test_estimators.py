@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.utils.estimator_checks import check_estimator
 
+from dclib.base import RefiningClusterer
 from dclib.methods import METHODS
 from dclib.metrics import clustering_accuracy
 from dclib.training import CollapseWarning, NonFiniteLossError
@@ -17,6 +18,9 @@ from dclib.training import CollapseWarning, NonFiniteLossError
 X, Y = make_blobs(200, centers=4, n_features=8, random_state=1)
 X = X.astype(np.float32)
 every_method = pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
+
+refining = {name: cls for name, cls in METHODS.items() if issubclass(cls, RefiningClusterer)}
+refining_method = pytest.mark.parametrize("cls", refining.values(), ids=refining)
 
 
 def small(cls, **changes):
@@ -158,8 +162,8 @@ def test_history_has_one_record_an_epoch_and_the_callback_sees_each(cls):
 
 @every_method
 def test_takes_a_trained_network_as_it_is(cls):
-    first = small(cls, epochs=0) if "epochs" in cls().get_params() else small(cls)
-    first.fit(X)
+    still = {name: 0 for name in ("epochs", "overcluster_epochs") if name in cls().get_params()}
+    first = small(cls, **still).fit(X)
     second = clone(first).set_params(network=first.network_, pretrain_epochs=0).fit(X)
     np.testing.assert_allclose(first.transform(X), second.transform(X), atol=1e-4)
     assert second.network_ is not first.network_
@@ -168,16 +172,30 @@ def test_takes_a_trained_network_as_it_is(cls):
 @every_method
 def test_a_diverging_run_stops_by_name_and_keeps_the_last_good_state(cls):
     model = small(cls, pretrain_lr=1e30, pretrain_epochs=5)
-    with pytest.raises(NonFiniteLossError, match="epoch 1.*'pretrain'.*learning rate"):
+    with pytest.raises(NonFiniteLossError, match=r"epoch \d of.*'pretrain'.*learning rate"):
         model.fit(X)
     assert all(torch.isfinite(value).all() for value in model.network_.state_dict().values())
 
 
-@pytest.mark.parametrize("cls", [c for c in METHODS.values() if "epochs" in c().get_params()])
+@refining_method
+def test_many_clusters_first_then_the_number_asked_for(cls):
+    counts = []
+    model = small(
+        cls, overcluster=3, tol=0, callback=lambda m: counts.append(0 if m.centroids_ is None else len(m.centroids_))
+    )
+    model.fit(X)
+    assert [n for n in dict.fromkeys(counts)] == [0, 12, 4] and len(model.centroids_) == 4
+    phases = [record["phase"] for record in model.history_]
+    assert phases == ["pretrain"] * 2 + ["overcluster"] + ["refine"] * 2
+    few = small(cls, n_clusters=6).fit(X[:60])  # ten points for each of more than six clusters are not there
+    assert "overcluster" not in [record["phase"] for record in few.history_]
+
+
+@refining_method
 def test_a_collapse_is_warned_of(cls, monkeypatch):
     monkeypatch.setattr(cls, "refresh", lambda self, x: torch.zeros(len(x), dtype=torch.int64))
     monkeypatch.setattr(cls, "clustering_loss", lambda self, x, index: self.network_.encoder(x).square().mean())
-    with pytest.warns(CollapseWarning, match=r"1\.0 of 4 clusters.*refresh 1"):
+    with pytest.warns(CollapseWarning, match=r"1\.0 of 4 clusters.*refresh 1 of phase 'refine'"):
         small(cls).fit(X)
 
 

@@ -1,4 +1,4 @@
-"""Print requirements.lock without PyTorch's CUDA: what `make setup TORCH=cpu` installs before the CPU build of torch."""
+"""Print requirements.lock without PyTorch's CUDA, which `make setup TORCH=cpu` replaces by the CPU build."""
 
 import argparse
 import re
@@ -39,6 +39,7 @@ def torch_version(lock: str) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("lock", type=Path)
     parser.add_argument("--torch", action="store_true", help="print the requirement for torch instead")

@@ -1,0 +1,156 @@
+"""The files that set up an environment agree with each other, and the lock is what it should be."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools import cpu_lock
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+CONDA_NAMES = {"pytorch-cpu": "torch", "pytorch": "torch"}
+LOCKED_GROUPS = ("book", "lab", "test")
+
+
+def group(name: str) -> list[Requirement]:
+    """The requirements of a dependency group, included groups and all."""
+    found = []
+    for entry in PROJECT["dependency-groups"][name]:
+        found += group(entry["include-group"]) if isinstance(entry, dict) else [Requirement(entry)]
+    return found
+
+
+def direct() -> dict[str, Requirement]:
+    """Everything that the lock must hold because pyproject.toml asks for it."""
+    wanted = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+    return {canonicalize_name(r.name): r for r in [*wanted, *(r for name in LOCKED_GROUPS for r in group(name))]}
+
+
+def conda() -> dict[str, Requirement]:
+    """The conda part of environment.yml, under the names of PyPI."""
+    entries = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    found = [Requirement(entry) for entry in entries if isinstance(entry, str)]
+    return {CONDA_NAMES.get(r.name, r.name): r for r in found}
+
+
+def test_conda_environment_is_in_step() -> None:
+    have, asked = conda(), direct()
+    for text in PROJECT["project"]["dependencies"]:
+        wanted = Requirement(text)
+        assert wanted.name in have, f"environment.yml lacks {wanted.name}"
+    for name, requirement in have.items():
+        if name in asked:
+            assert requirement.specifier == asked[name].specifier, name
+        else:
+            assert name in ("python", "pip"), f"environment.yml has {name}, pyproject.toml has not"
+    lowest = PROJECT["project"]["requires-python"]
+    assert lowest in str(have["python"].specifier).split(","), "the lowest Python differs"
+    assert {"pip": ["-e ."]} in yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+
+
+def test_lock_names_no_address() -> None:
+    assert not re.findall(r"://|--index|--extra-index|--find-links|git\+|file:|@ ", LOCK)
+
+
+def test_lock_pins_and_hashes_everything() -> None:
+    for name, entry in cpu_lock.entries(LOCK).items():
+        assert re.match(rf"{re.escape(name)}==[\w.+!]+( ; .+)? \\$", entry.splitlines()[0]), entry[:100]
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), f"{name} has no hash"
+        assert "+" not in entry.splitlines()[0].split("==")[1].split()[0], f"{name} is a local build"
+
+
+def test_lock_is_in_step_with_pyproject() -> None:
+    entries, asked = cpu_lock.entries(LOCK), direct()
+    for name, requirement in asked.items():
+        assert name in entries, f"{name} is not locked: run `make lock`"
+        version = re.match(r"\S+?==([\w.]+)", entries[name])[1]
+        assert requirement.specifier.contains(version), f"{name} {version} breaks {requirement}: run `make lock`"
+    own = {name for name, entry in entries.items() if "pyproject.toml" in entry.partition("# via")[2]}
+    assert own == set(asked), "run `make lock`"
+
+
+def test_cpu_lock_leaves_out_cuda_and_nothing_else() -> None:
+    entries = cpu_lock.entries(LOCK)
+    kept = cpu_lock.entries(cpu_lock.without_cuda(LOCK))
+    dropped = entries.keys() - kept.keys()
+    assert "torch" in dropped and any(name.startswith("nvidia") for name in dropped)
+    for name in dropped - {"torch"}:  # only torch, or another dropped package, asks for what is left out
+        assert cpu_lock.asked_by(entries[name]) <= dropped, name
+    for name, entry in kept.items():
+        assert entry == entries[name]
+        assert not re.match(r"nvidia|cuda|triton", name)
+
+
+def test_cpu_torch_has_its_dependencies_in_the_lock() -> None:
+    needed = {"filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec"}
+    assert needed <= cpu_lock.entries(cpu_lock.without_cuda(LOCK)).keys()
+    assert re.fullmatch(r"torch==\d+(\.\d+)+", cpu_lock.torch_version(LOCK))
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", ".ci/run", *(
+    p.relative_to(ROOT).as_posix() for p in sorted((ROOT / ".github" / "workflows").glob("*.yml")))])
+def test_commands_that_files_name_exist(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|`|run: |step \S+ )make ([a-z-]+)", text, re.M))
+    assert named, path
+    assert named <= make_targets()
+    for module in re.findall(r"python -m (tools\.\w+)", text):
+        assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
+
+
+def test_readme_shows_the_three_commands_first() -> None:
+    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:25]
+    for wanted in ("make test", "make book", "make lab", "make setup TORCH=cpu", "![", "git clone"):
+        assert any(wanted in line for line in first_screen), wanted
+
+
+def test_shell_scripts_parse() -> None:
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
+    assert subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")]).returncode == 0
+    done = subprocess.run(["make", "-n", "help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def toc_files(node: object) -> list[str]:
+    """Every `file:` of the table of contents, in order, and its root."""
+    if isinstance(node, list):
+        return [name for item in node for name in toc_files(item)]
+    if not isinstance(node, dict):
+        return []
+    own = [node[key] for key in ("root", "file") if key in node]
+    return own + [name for value in node.values() for name in toc_files(value)]
+
+
+def test_table_of_contents_holds_every_page() -> None:
+    listed = toc_files(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+    found = [*(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").rglob("*.ipynb")]
+    names = {p.relative_to(ROOT).with_suffix("").as_posix() for p in found if ".ipynb_checkpoints" not in p.parts}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == names
+
+
+def test_api_pages_cover_the_package() -> None:
+    text = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "book" / "api").glob("*.md"))
+    shown = set(re.findall(r"(?:api-module|automodule):: (dclib[\w.]*)", text))
+    modules = {p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+               for p in (ROOT / "dclib").rglob("*.py") if p.name != "__main__.py"}
+    assert modules - shown - {"dclib"} == set()
+
+
+def test_citation_is_in_step() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert citation["repository-code"] == PROJECT["project"]["urls"]["Repository"]
+    assert citation["url"] == PROJECT["project"]["urls"]["Book"]
