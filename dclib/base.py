@@ -193,18 +193,20 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         return chosen
 
     @classmethod
-    def for_data(cls, data: Dataset, **parameters: Any) -> Self:
+    def for_data(cls, data: Dataset, profile: str | None = None, **parameters: Any) -> Self:
         """Return the method set up for a data set: as many clusters as classes, the profile's size, images augmented.
 
         Parameters
         ----------
         data
-            What :func:`dclib.data.load` returned. Only its name, shape and number of classes are read.
+            What :func:`dclib.data.load` returned. Only its shape and the number of its classes are read.
+        profile
+            As in :meth:`settings`.
         **parameters
             Whatever should differ, e.g. ``random_state=0`` or ``augment=None``.
         """
         augment = RandomAffine(data.shape) if data.is_image else None
-        return cls(**{"n_clusters": len(data.classes), "augment": augment} | cls.settings() | parameters)
+        return cls(**{"n_clusters": len(data.classes), "augment": augment} | cls.settings(profile) | parameters)
 
     # -- what a method says -------------------------------------------------------------------------------------------
 

@@ -45,7 +45,11 @@ def mlp(sizes: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def mlp_autoencoder(n_features: int, hidden: Sequence[int] = (500, 500, 2000), latent_dim: int = 10) -> Autoencoder:
+def mlp_autoencoder(
+    n_features: int,
+    hidden: Sequence[int] = (500, 500, 2000),
+    latent_dim: int = 10,
+) -> Autoencoder:
     """Build a fully connected autoencoder whose decoder mirrors its encoder.
 
     Code and reconstruction are linear. A ReLU on the code would fold half of the latent space away.

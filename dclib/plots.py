@@ -635,6 +635,42 @@ def score_curves(
     ax.grid(axis="y")
 
 
+@_drawn(size=(6.4, 3.8))
+def lines(
+    x: ArrayLike,
+    values: Mapping[str, ArrayLike],
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    diagonal: bool = False,
+    ax: Axes | None = None,
+) -> Figure | Axes:
+    """Draw one named curve for each entry of ``values`` (n,) over ``x`` (n,).
+
+    Parameters
+    ----------
+    x
+        Where the curves are known.
+    values
+        Name and height of each curve.
+    xlabel, ylabel
+        What the axes measure.
+    diagonal
+        Whether to draw the line of equal height and place, for maps from an interval to itself.
+    ax
+        Where to draw; a new figure if ``None``.
+    """
+    x, styles = _array(x), ("-", "--", ":", "-.")
+    for i, (name, heights) in enumerate(values.items()):
+        ax.plot(
+            x, _array(heights), color=PALETTE[(0, 2, 1, 4)[i % 4]], linestyle=styles[i % 4], linewidth=2, label=name
+        )
+    if diagonal:
+        ax.plot(x, x, color=INK, linewidth=0.8)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="upper left", fontsize=9.5)
+
+
 @_drawn(size=(6.4, 3.0))
 def score_histograms(
     samples: Mapping[str, ArrayLike], *, truth: float, xlabel: str = "ACC", ax: Axes | None = None

@@ -15,16 +15,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import ClusterMixin
+from sklearn.cluster import KMeans
 
 from dclib.checks import one_of
-from dclib.data import load
+from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.metrics import cluster_sizes, evaluate
 from dclib.profiles import profile
 from dclib.training import pick_device
 
-RESULTS = Path(__file__).parents[1] / "book" / "results"
+CHECKOUT = Path(__file__).parents[1] / "book" / "results"
+RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checkout: in the working folder
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
+KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
 VERSIONED = ("numpy", "scikit-learn", "scipy", "torch")
 
 
@@ -77,7 +81,7 @@ def run(
     Parameters
     ----------
     method
-        A key of :data:`dclib.methods.METHODS`.
+        ``"k-means"`` or a key of :data:`dclib.methods.METHODS`.
     data
         A name that :func:`dclib.data.load` knows.
     seed
@@ -94,10 +98,8 @@ def run(
     ValueError
         If a name is unknown.
     """
-    cls = METHODS[one_of(method, METHODS, "method")]
     points = load(data)
-    chosen = cls.settings(profile_name) | parameters
-    model = cls(len(points.classes), random_state=seed, device=device, verbose=verbose, **chosen)
+    model = make(method, points, seed, profile_name, device=device, verbose=verbose, **parameters)
     _reset_peak_memory()
     start = time.perf_counter()
     model.fit(points.x)
@@ -112,6 +114,29 @@ def run(
         "parameters": _plain(model.get_params(deep=False)),
         **_surroundings(pick_device(device)),
     }
+
+
+def make(method: str, points: Dataset, seed: int, profile_name: str | None = None, **parameters: Any) -> ClusterMixin:
+    """Return the estimator of a run, not yet fitted: a method of the book, or k-means on the points as they are.
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown.
+    """
+    if one_of(method, (KMEANS, *METHODS), "method") == KMEANS:
+        own = {name: value for name, value in parameters.items() if name != "device"}
+        return KMeans(len(points.classes), **{"n_init": 20, "random_state": seed} | own)
+    return METHODS[method].for_data(points, profile_name, random_state=seed, **parameters)
+
+
+def row(found: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the scores and the cost of one row's records as text, mean ± sd over seeds."""
+    if not found:
+        return dict.fromkeys(("ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
+    line = _summary(found)
+    scores = {key.upper(): spread(getattr(line, key)) for key in ("acc", "nmi", "ari")}
+    return {**scores, "seeds": str(line.seeds), "s a run": f"{line.seconds:.0f}", "MiB": f"{line.memory:.0f}"}
 
 
 def identity(method: str, data: str, seed: int, profile_name: str | None = None, **parameters: Any) -> dict[str, Any]:
@@ -130,7 +155,9 @@ def save(record: dict[str, Any], folder: Path = RESULTS) -> Path:
     """Write a record to ``folder/data/method/profile-variant-seedN.json`` and return the path."""
     path = record_path(record, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    flat = re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text)  # a list on one line
+    path.write_text(flat + "\n", encoding="utf-8")
     return path
 
 
@@ -159,7 +186,8 @@ def summarise(found: Iterable[dict[str, Any]]) -> list[Summary]:
 
 def published(data: str | None = None, method: str | None = None, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """Return the authors' figures for a data set or a method, each with its source."""
-    rows = json.loads((folder / "published.json").read_text(encoding="utf-8"))
+    path = folder / "published.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return [r for r in rows if data in (None, r["data"]) and method in (None, r["method"])]
 
 

@@ -79,7 +79,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def root_mean_square(x: NDArray) -> float:
-    """Return the root mean square of all values, the unit in which every method measures its input.
+    """Return the root mean square of all values: the unit of every method's input.
 
     With it, the size of the codes, and so the sharpness of DEC's q, does not hang on whether pixels run to 1 or to 255.
 
@@ -180,10 +180,12 @@ def whiten_code(network: Autoencoder, x: Tensor) -> None:
     """
     z = in_batches(network.encoder, x)
     mean, (variance, axes) = z.mean(dim=0), torch.linalg.eigh(torch.cov(z.T))
-    length = variance.clamp_min(0.01 * variance.max()).sqrt()  # (d,)
+    length = variance.clamp_min(0.01 * variance.max()).sqrt()
     white = (axes / length) @ axes.T  # (d, d), the inverse root of the covariance
-    network.encoder = nn.Sequential(network.encoder, fixed_linear(white, -white @ mean))
-    network.decoder = nn.Sequential(fixed_linear((axes * length) @ axes.T, mean), network.decoder)
+    after = fixed_linear(white, -white @ mean)
+    before = fixed_linear((axes * length) @ axes.T, mean)
+    network.encoder = nn.Sequential(network.encoder, after)
+    network.decoder = nn.Sequential(before, network.decoder)
 
 
 def fixed_linear(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -366,3 +366,12 @@ def test_film_saves_a_page(tmp_path) -> None:
 def test_film_refuses_by_name(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_lines_draws_every_curve_and_the_diagonal() -> None:
+    x = np.linspace(0, 1, 5)
+    figure = plots.lines(x, {"square": x**2, "root": x**0.5}, xlabel="x", ylabel="y", diagonal=True)
+    ax = figure.axes[0]
+    assert [line.get_label() for line in ax.lines[:2]] == ["square", "root"] and len(ax.lines) == 3
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), x**2)
+    assert ax.get_xlabel() == "x" and [text.get_text() for text in ax.get_legend().get_texts()] == ["square", "root"]

@@ -14,7 +14,7 @@ from dclib.training import in_batches
 
 
 def soft_assignment(z: Tensor, centroids: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return the Student-t similarity of codes to centroids, normalised over clusters (DEC, eq. 1).
+    """Return the Student-t similarity of codes to centroids, a row a point (DEC, eq. 1).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def soft_assignment(z: Tensor, centroids: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def target_distribution(q: Tensor) -> Tensor:
-    """Return the target p: q squared, divided by each cluster's size and normalised again (DEC, eq. 3).
+    """Return the target p: q squared, over cluster size, normalised again (DEC, eq. 3).
 
     Parameters
     ----------
@@ -56,12 +56,12 @@ def target_distribution(q: Tensor) -> Tensor:
     -----
     Derived in :doc:`/notebooks/autoencoders/dec`.
     """
-    weight = q.square() / q.sum(dim=0)  # (n, K); q.sum(0) is f, the soft size of each cluster
+    weight = q.square() / q.sum(dim=0)  # (n, K); the sum is f (K,)
     return weight / weight.sum(dim=1, keepdim=True)
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
-    """Return KL(P‖Q) per point: summed over clusters, averaged over points (DEC, eq. 2).
+    """Return KL(P‖Q), summed over clusters and averaged over points (DEC, eq. 2).
 
     Parameters
     ----------
