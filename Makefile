@@ -4,9 +4,9 @@ SHELL := /bin/bash
 PY    ?= python3
 UV    := .uv/bin/uv
 BIN   := .venv/bin
-READY := .venv/.ready
 # `make setup TORCH=cpu` is remembered, so that later targets keep the choice.
 TORCH ?= $(or $(shell cat .venv/.torch 2>/dev/null),default)
+READY := .venv/.ready-$(TORCH)
 
 export UV_COMPILE_BYTECODE = 1
 unexport PYTHONDONTWRITEBYTECODE
@@ -62,10 +62,10 @@ $(READY): pyproject.toml requirements.lock | $(UV)
 	@test -x $(BIN)/python || $(UV) venv -q .venv
 	@echo "Setting up .venv from requirements.lock (PyTorch: $(TORCH))"
 ifeq ($(TORCH),cpu)
-	@$(BIN)/python tools/cpu_lock.py requirements.lock > .venv/cpu.lock
-	@$(UV) pip install -q --require-hashes -r .venv/cpu.lock
 	@$(UV) pip install -q --no-deps --torch-backend cpu "$$($(BIN)/python tools/cpu_lock.py --torch requirements.lock)" \
 	  || { echo "TORCH=cpu needs download.pytorch.org, which did not answer: try again, or plain 'make setup' (3 GB with CUDA)"; exit 1; }
+	@$(BIN)/python tools/cpu_lock.py requirements.lock > .venv/cpu.lock
+	@$(UV) pip install -q --require-hashes -r .venv/cpu.lock
 else
 	@$(UV) pip install -q --require-hashes -r requirements.lock
 endif

@@ -10,6 +10,25 @@ from sphinx.config import Config
 # What the pages ask for: the loader with TeX input and CHTML output, and its fonts.
 MATHJAX_KEPT = re.compile(r"^(tex-chtml\.js|output/chtml/fonts/woff-v2/.*\.woff2?|input/tex/extensions/.*)$")
 
+# What the theme writes, and what a screen reader can use: names that say what is seen, and names where there were none.
+REPAIRS = [
+    (re.compile(r"<summary>(?=\s*<span class=\"toctree-toggle\")"), '<summary aria-label="Pages of this part">'),
+    (re.compile(r"(<button class=\"btn search-button-field[^>]*?)\s*aria-label=\"Search\""), r"\1"),
+    (re.compile(r"(<i class=\"theme-switch[^>]*?)\s*title=\"[^\"]*\""), r"\1"),
+    (re.compile(r" aria-label=\"Toggle hidden content\""), ""),
+    (re.compile(r"<div role=\"list\" class=\"citation-list\">"), '<div class="citation-list">'),
+]
+
+
+def repair_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Apply REPAIRS to every page."""
+    for path in [] if exception or app.builder.format != "html" else Path(app.outdir).rglob("*.html"):
+        text = repaired = path.read_text(encoding="utf-8")
+        for pattern, replacement in REPAIRS:
+            repaired = pattern.sub(replacement, repaired)
+        if repaired != text:
+            path.write_text(repaired, encoding="utf-8")
+
 
 def spread_address(app: Sphinx, config: Config) -> None:
     """Derive from `html: baseurl` what else needs the site's address (the 404 page has absolute links)."""
@@ -48,5 +67,6 @@ def prune_mathjax(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     app.connect("config-inited", spread_address, priority=1)
     app.connect("html-page-context", drop_doubled_scripts, priority=999)
+    app.connect("build-finished", repair_pages)
     app.connect("build-finished", prune_mathjax, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,7 +19,7 @@ from dclib import DEC, load
 from dclib.plots import PALETTE
 
 INK = "#10161d"
-WIDTH, HEIGHT = 2400, 1080  # pixels
+WIDTH, HEIGHT = 1920, 864  # pixels
 STAMP = 28  # side of a digit, pixels
 
 
@@ -36,10 +36,9 @@ def to_pixels(plane: np.ndarray) -> np.ndarray:
     """Fit the places to the picture, longer axis across, a margin around."""
     axes = np.linalg.svd(plane - plane.mean(0), full_matrices=False)[2]
     turned = (plane - plane.mean(0)) @ axes.T
-    low, high = np.quantile(turned, [0.001, 0.999], axis=0)
-    unit = np.clip((turned - low) / (high - low), -0.01, 1.01)
+    low, high = turned.min(0), turned.max(0)
     room = np.array([WIDTH, HEIGHT]) - 3 * STAMP
-    return 1.5 * STAMP + unit * room
+    return 1.5 * STAMP + (turned - low) / (high - low) * room
 
 
 def choose(places: np.ndarray, gap: float) -> np.ndarray:
@@ -56,7 +55,7 @@ def choose(places: np.ndarray, gap: float) -> np.ndarray:
 
 
 def paint(images: np.ndarray, places: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The picture as an array (HEIGHT, WIDTH, 3) of values in [0, 1]: each digit adds the light of its cluster."""
+    """The picture as an array of values in [0, 1]: each digit in the light of its cluster."""
     canvas = np.tile(np.array(to_rgb(INK)), (HEIGHT, WIDTH, 1))
     colours = np.array([to_rgb(colour) for colour in PALETTE])
     colours = 0.82 * colours + 0.18  # a little lighter, on the dark ground
@@ -69,6 +68,7 @@ def paint(images: np.ndarray, places: np.ndarray, labels: np.ndarray) -> np.ndar
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "_static" / "cover.png")
     parser.add_argument("--seed", type=int, default=0)
@@ -76,7 +76,7 @@ def main() -> None:
     args = parser.parse_args()
     images, plane, labels = latent_map(args.points, args.seed)
     places = to_pixels(plane)
-    kept = choose(places, 0.62 * STAMP)
+    kept = choose(places, 0.6 * STAMP)
     picture = paint(images[kept], places[kept], labels[kept])
     plt.imsave(args.out, (picture * 255).astype(np.uint8))
     print(f"{args.out}: {len(kept)} digits, {args.out.stat().st_size / 1024:.0f} KiB")

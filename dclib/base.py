@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from dclib.augment import RandomAffine
-from dclib.checks import check_widths
+from dclib.checks import check_widths, one_of
 from dclib.data import Dataset
 from dclib.metrics import effective_clusters, label_change
 from dclib.networks import mlp_autoencoder
@@ -204,7 +204,14 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
             As in :meth:`settings`.
         **parameters
             Whatever should differ, e.g. ``random_state=0`` or ``augment=None``.
+
+        Raises
+        ------
+        ValueError
+            If the method has no such parameter.
         """
+        for name in parameters:
+            one_of(name, cls._get_param_names(), f"parameter of {cls.__name__}")
         augment = RandomAffine(data.shape) if data.is_image else None
         return cls(**{"n_clusters": len(data.classes), "augment": augment} | cls.settings(profile) | parameters)
 

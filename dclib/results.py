@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -244,9 +244,16 @@ def _mean_and_sd(group: list[dict[str, Any]], key: str) -> tuple[float, float]:
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Keep what JSON can hold; name the class of anything else."""
-    simple = (bool, int, float, str, type(None), list, tuple)
-    return {key: value if isinstance(value, simple) else type(value).__name__ for key, value in parameters.items()}
+    """Turn parameters into what JSON can hold: a data class as its call, anything else unknown as its class."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, bool | int | float | str | None):
+            return value
+        if isinstance(value, list | tuple):
+            return list(value)
+        return repr(value) if is_dataclass(value) else type(value).__name__
+
+    return {name: plain(value) for name, value in parameters.items()}
 
 
 def _surroundings(device: torch.device) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def test_many_clusters_first_then_the_number_asked_for(cls):
         cls, overcluster=3, tol=0, callback=lambda m: counts.append(0 if m.centroids_ is None else len(m.centroids_))
     )
     model.fit(X)
-    assert [n for n in dict.fromkeys(counts)] == [0, 12, 4] and len(model.centroids_) == 4
+    assert list(dict.fromkeys(counts)) == [0, 12, 4] and len(model.centroids_) == 4
     phases = [record["phase"] for record in model.history_]
     assert phases == ["pretrain"] * 2 + ["overcluster"] + ["refine"] * 2
     few = small(cls, n_clusters=6).fit(X[:60])  # ten points for each of more than six clusters are not there

@@ -14,7 +14,7 @@ from dclib.training import in_batches
 
 
 def soft_assignment(z: Tensor, centroids: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return the Student-t similarity of codes to centroids, a row a point (DEC, eq. 1).
+    """Return q, the Student-t similarity of codes to centroids (DEC, eq. 1).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def soft_assignment(z: Tensor, centroids: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def target_distribution(q: Tensor) -> Tensor:
-    """Return the target p: q squared, over cluster size, normalised again (DEC, eq. 3).
+    """Return p: q squared, over cluster size, normalised (DEC, eq. 3).
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def target_distribution(q: Tensor) -> Tensor:
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
-    """Return KL(P‖Q), summed over clusters and averaged over points (DEC, eq. 2).
+    """Return KL(P‖Q), a sum over clusters, a mean over points (DEC, eq. 2).
 
     Parameters
     ----------

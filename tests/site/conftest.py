@@ -37,12 +37,6 @@ def missing() -> str | None:
     return None if BROWSER else "no browser: install chromium"
 
 
-def pages() -> list[str]:
-    """Every page of the book, as a path below the site's root."""
-    found = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
-    return [page for page in found if not page.startswith(("_static/", "_sources/"))]
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip with a reason where the tests cannot run; with REQUIRE_BROWSER set, that is a failure."""
     reason = missing()

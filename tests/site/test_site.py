@@ -16,8 +16,9 @@ SLUG = REPOSITORY.removeprefix("https://github.com/")
 CHAPTERS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb")
                   if ".ipynb_checkpoints" not in path.parts)
 FILMS = ["notebooks/start/first_run", "notebooks/autoencoders/dec"]
-PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html")
-               if not path.relative_to(SITE).as_posix().startswith(("_static/", "_sources/")))
+# Every page, but of the pages that show source code (`_modules`), which are all alike, their index only.
+PAGES = [name for name in sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+         if not name.startswith(("_static/", "_sources/", "_modules/dclib"))]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 # Elements that stick out of the page; what scrolls by itself (code, wide tables, formulas) may.
@@ -30,6 +31,9 @@ WIDE = """() => [...document.querySelectorAll('main *')].filter(e => {
 }).slice(0, 5).map(e => e.tagName + '.' + e.className + ' ' + Math.round(e.getBoundingClientRect().right))"""
 RAW_MATH = """() => [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container'))
     .map(e => e.textContent.slice(0, 80))"""
+
+RAW_MARKUP = """() => [...document.querySelectorAll('main article p')].map(e => e.textContent)
+    .filter(t => /^\\s*\\|.*\\|/.test(t) || /\\{(cite|doc|eq|ref|numref|glue)[:a-z]*\\}`/.test(t) || /^```/.test(t))"""
 
 
 class Trouble:
@@ -75,6 +79,7 @@ def test_page(page: Page, base_url: str, name: str, scheme: str) -> None:
     trouble = visit(page, base_url, name)
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     assert page.evaluate(RAW_MATH) == [], "formulas that were not rendered"
+    assert page.evaluate(RAW_MARKUP) == [], "Markdown that was not rendered"
     assert page.locator("mjx-merror").count() == 0
     assert page.locator("h1").count() >= 1
     for size in (DESK, PHONE):
@@ -170,7 +175,7 @@ def test_missing_page(page: Page, base_url: str) -> None:
     answer = page.goto(f"{base_url}/some/where/deep/that-is-not.html")
     page.wait_for_load_state("networkidle")
     assert answer.status == 404
-    assert "no cluster" in page.locator("h1").inner_text()
+    assert "no cluster" in page.locator("main article h1").inner_text()
     assert page.evaluate("getComputedStyle(document.body).fontFamily").startswith('"Source Serif 4"')
     for href in page.locator("main a[href*='.html']").evaluate_all("a => a.map(x => x.href)"):
         assert page.request.get(href).status == 200, href

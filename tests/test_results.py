@@ -1,0 +1,115 @@
+"""Records: what a run writes down, how rows are made of them, and that nothing is lost or chosen on the way."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dclib import results
+from dclib.methods import METHODS
+
+QUICK = {"profile_name": "quick", "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def record() -> dict:
+    return results.run("dec", "digits", 3, **QUICK, epochs=1)
+
+
+def invented(seed: int, acc: float, **changes) -> dict:
+    run = {"method": "dec", "data": "digits", "profile": "book", "variant": "", "seed": seed, "n": 1797}
+    cost = {"seconds": 2.0 + seed, "peak_memory_mib": 100.0 + seed, "device": "cpu"}
+    return run | {"acc": acc, "nmi": acc / 2, "ari": acc / 4} | cost | changes
+
+
+def test_a_record_says_all_that_is_needed_to_repeat_it(record):
+    assert record["seed"] == 3 and record["variant"] == "epochs=1" and record["profile"] == "quick"
+    assert record["n"] == sum(record["cluster_sizes"]) == 1797
+    assert {"acc", "nmi", "ari"} <= set(record) and 0 < record["acc"] <= 1
+    assert record["seconds"] > 0 and record["peak_memory_mib"] > 1
+    assert record["parameters"]["epochs"] == 1 and record["parameters"]["random_state"] == 3
+    assert "RandomAffine" in str(record["parameters"]["augment"])
+    assert {"python", "torch", "numpy", "scikit-learn"} <= set(record["versions"])
+    json.dumps(record)
+
+
+def test_the_same_seed_gives_the_same_record(record):
+    again = results.run("dec", "digits", 3, **QUICK, epochs=1)
+    scores = ("acc", "nmi", "ari", "cluster_sizes", "parameters")
+    assert [again[key] for key in scores] == [record[key] for key in scores]
+
+
+def test_saved_and_read_again(record, tmp_path):
+    path = results.save(record, tmp_path)
+    assert path == tmp_path / "digits" / "dec" / "quick-epochs=1-seed3.json"
+    assert results.records(tmp_path) == [record]
+    assert results.records(tmp_path, method="dec", variant="epochs=1") == [record]
+    assert results.records(tmp_path, variant="") == []
+
+
+def test_records_come_by_seed(tmp_path):
+    for seed in (10, 2, 1):
+        results.save(invented(seed, 0.5), tmp_path)
+    assert [record["seed"] for record in results.records(tmp_path)] == [1, 2, 10]
+
+
+def test_a_row_has_mean_and_sample_deviation_over_every_seed():
+    accs = [0.70, 0.80, 0.96]
+    (row,) = results.summarise([invented(seed, acc) for seed, acc in enumerate(accs)])
+    assert row.acc == pytest.approx((np.mean(accs), np.std(accs, ddof=1)))
+    assert (row.seeds, row.seconds, row.memory) == (3, pytest.approx(3.0), 102.0)
+
+
+def test_variants_and_profiles_make_rows_of_their_own_best_first():
+    found = [invented(0, 0.5), invented(0, 0.9, variant="epochs=3"), invented(0, 0.7, profile="full")]
+    assert [row.acc[0] for row in results.summarise(found)] == [0.9, 0.7, 0.5]
+
+
+def test_one_seed_has_no_spread():
+    (row,) = results.summarise([invented(0, 0.5)])
+    assert results.spread(row.acc) == "0.500" and results.spread((0.5, 0.1)) == "0.500 ± 0.100"
+
+
+def test_row_shows_gaps_as_gaps():
+    assert set(results.row([]).values()) == {"–"}
+    assert results.row([invented(0, 0.5), invented(1, 0.6)])["ACC"] == "0.550 ± 0.071"
+
+
+def test_leaderboard_puts_the_published_figure_beside_ours(tmp_path):
+    (tmp_path / "published.json").write_text(
+        '[{"data": "digits", "method": "dec", "acc": 0.9, "source": "Somebody 2020"}]'
+    )
+    for seed, acc in enumerate((0.5, 0.6)):
+        results.save(invented(seed, acc), tmp_path)
+    line = results.leaderboard(tmp_path).splitlines()[2]
+    assert "0.900 (Somebody 2020)" in line and "0.550 ± 0.071" in line and "| 2 |" in line
+    assert len(results.leaderboard(tmp_path, data="mnist").splitlines()) == 2
+
+
+def test_every_published_figure_has_a_source_and_a_known_method():
+    rows = results.published()
+    assert rows
+    for row in rows:
+        assert row["source"] and row["method"] in (results.KMEANS, *METHODS) and row["n"] > 0
+        assert all(row[key] is None or 0 < row[key] < 1 for key in ("acc", "nmi", "ari"))
+
+
+def test_published_keys_are_in_the_bibliography():
+    bibliography = (results.CHECKOUT.parent / "references.bib").read_text(encoding="utf-8")
+    assert all(f"{{{row['key']}," in bibliography for row in results.published())
+
+
+def test_committed_records_are_whole_rows_of_five_seeds():
+    for row in results.summarise(results.records()):
+        assert row.seeds == 5, f"{row.method} {row.variant} on {row.data} has {row.seeds} seeds"
+
+
+def test_kmeans_runs_on_the_points_themselves():
+    record = results.run(results.KMEANS, "digits", 0, **QUICK, n_init=1)
+    assert record["method"] == "k-means" and record["acc"] > 0.5 and record["parameters"]["n_init"] == 1
+
+
+@pytest.mark.parametrize(("method", "data", "words"), [("decc", "digits", "'dec'"), ("dec", "digts", "'digits'")])
+def test_unknown_names_are_answered_with_the_nearest(method, data, words):
+    with pytest.raises(ValueError, match=words):
+        results.run(method, data, 0)
