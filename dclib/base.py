@@ -475,7 +475,7 @@ class RefiningClusterer(DeepClusterer):
         labels = self.refresh(x).cpu().numpy()
         changed = label_change(self.labels_, labels)
         self.labels_ = labels
-        alive, asked = effective_clusters(labels), len(self.network_.centroids)
+        alive, asked = effective_clusters(labels), self.n_clusters
         if alive < asked / 2:
             message = f"only {alive:.1f} of {asked} clusters are in use (effective number) at {where}"
             warnings.warn(f"{message}; look at the scale of the codes and at lr.", CollapseWarning, stacklevel=6)
