@@ -392,6 +392,7 @@ def reconstructions(
     *,
     shape: Sequence[int] = (28, 28),
     n_columns: int = 12,
+    names: tuple[str, str] = ("x", "x̂"),
     title: str = "",
     ax: Axes | None = None,
 ) -> Figure | Axes:
@@ -405,13 +406,15 @@ def reconstructions(
         Height, width and, if the images have colour, 3.
     n_columns
         Images in a row.
+    names
+        What stands before the two rows.
     title
         Title of the axes.
     ax
         Where to draw; a new figure if ``None``.
     """
     rows = [np.clip(np.asarray(part[:n_columns], dtype=float), 0, 1) for part in (x, x_hat)]
-    _show_tiles(ax, rows, shape, ["x", "x̂"], len(rows[0]))
+    _show_tiles(ax, rows, shape, names, len(rows[0]))
     ax.set_title(title)
 
 
@@ -494,16 +497,19 @@ def curves(history: Sequence[Mapping[str, Any]], *, size: tuple[float, float] | 
         One panel a phase, since losses of different phases can't share an axis, and one for the label change.
     """
     phases = list(dict.fromkeys(record["phase"] for record in history))
-    changed = [(r["epoch"], r["changed"]) for r in history if r.get("changed") is not None]
-    n_panels = len(phases) + bool(changed)
+    refined = [phase for phase in phases if any(r["phase"] == phase and r.get("changed") is not None for r in history)]
+    n_panels = len(phases) + bool(refined)
     figure, axes = panels(1, n_panels, size or (max(4.0, 3.0 * n_panels), 2.8))
     axes = np.atleast_1d(axes)
     with rc_context(STYLE):
         for k, phase in enumerate(phases):
             part = [(r["epoch"], r["loss"]) for r in history if r["phase"] == phase]
             _curve(axes[k], part, PALETTE[0], f"{phase}: loss")
-        if changed:
-            _curve(axes[-1], changed, PALETTE[6], "points that change cluster")
+        for phase, colour in zip(refined, (PALETTE[6], PALETTE[4]), strict=False):
+            part = [(r["epoch"], r["changed"]) for r in history if r["phase"] == phase and r.get("changed") is not None]
+            _curve(axes[-1], part, colour, "points that change cluster")
+            axes[-1].annotate(phase, part[min(1, len(part) - 1)], (6, 2), textcoords="offset points", color=INK, size=9)
+        if refined:
             axes[-1].yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
             axes[-1].set_ylim(bottom=0)
     return figure

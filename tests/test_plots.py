@@ -35,6 +35,7 @@ DRAWINGS = {
     "confusion": lambda ax: plots.confusion(Y, (Y + 3) % 10, ax=ax),
     "seeds_plot": lambda ax: plots.seeds_plot({"a": [0.8, 0.9], "b": [0.5]}, published={"a": 0.84}, ax=ax),
     "box_stacks": lambda ax: plots.box_stacks([0, 0, 1], [1, 1, 0], ax=ax),
+    "lines": lambda ax: plots.lines(X[0], {"a": X[1]}, diagonal=True, ax=ax),
     "score_curves": lambda ax: plots.score_curves([2, 4, 8], {"ACC": [0.1, 0.2, 0.3]}, ax=ax),
     "score_histograms": lambda ax: plots.score_histograms({"a": np.arange(9.0)}, truth=4, ax=ax),
 }
@@ -375,3 +376,10 @@ def test_lines_draws_every_curve_and_the_diagonal() -> None:
     assert [line.get_label() for line in ax.lines[:2]] == ["square", "root"] and len(ax.lines) == 3
     np.testing.assert_allclose(ax.lines[0].get_ydata(), x**2)
     assert ax.get_xlabel() == "x" and [text.get_text() for text in ax.get_legend().get_texts()] == ["square", "root"]
+
+
+def test_label_change_has_one_curve_a_phase() -> None:
+    both = [{"phase": phase, "epoch": e, "loss": 1.0, "changed": 0.1 / e} for phase in ("a", "b") for e in (1, 2, 3)]
+    last = plots.curves(both).axes[-1]
+    assert [line.get_xdata().tolist() for line in last.lines] == [[1, 2, 3], [1, 2, 3]]
+    assert [text.get_text() for text in last.texts] == ["a", "b"]

@@ -258,7 +258,7 @@
       shape.setAttribute("stroke", "currentColor");
       shape.setAttribute("stroke-width", 0.15);
       make("span", node, { textContent: nameOf(k) });
-      chips.push({ k, node, size: make("small", node) });
+      chips.push({ k, node, size: make("small", node, {}, { "aria-hidden": "true" }) });
       node.onclick = () => {
         chosen = chosen === k ? -1 : k;
         for (const chip of chips) chip.node.setAttribute("aria-pressed", chip.k === chosen);

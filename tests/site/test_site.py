@@ -16,9 +16,10 @@ SLUG = REPOSITORY.removeprefix("https://github.com/")
 CHAPTERS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb")
                   if ".ipynb_checkpoints" not in path.parts)
 FILMS = ["notebooks/start/first_run", "notebooks/autoencoders/dec"]
-# Every page, but of the pages that show source code (`_modules`), which are all alike, their index only.
+# Every page, but of those that show source code (`_modules`), which are all alike, the index only; and not the
+# root, which sends the reader on.
 PAGES = [name for name in sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
-         if not name.startswith(("_static/", "_sources/", "_modules/dclib"))]
+         if not name.startswith(("_static/", "_sources/", "_modules/dclib")) and name != "index.html"]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 # Elements that stick out of the page; what scrolls by itself (code, wide tables, formulas) may.
@@ -180,8 +181,14 @@ def test_missing_page(page: Page, base_url: str) -> None:
     assert page.evaluate("getComputedStyle(document.body).fontFamily").startswith('"Source Serif 4"')
     inside = [a for a in page.locator("a").evaluate_all("a => a.map(x => x.href)") if a.startswith(base_url)]
     assert len(inside) > 3
-    for href in {address.partition("#")[0] for address in inside}:
+    for href in {address.partition("#")[0] for address in inside} - {page.url}:
         assert page.request.get(href).status == 200, href
+
+
+def test_root_leads_to_the_first_page(page: Page, base_url: str) -> None:
+    page.goto(base_url + "/")
+    page.wait_for_url("**/book/index.html")
+    expect(page.locator("main .cover img")).to_be_visible()
 
 
 def test_theme_switch(page: Page, base_url: str) -> None:
