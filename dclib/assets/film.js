@@ -234,7 +234,7 @@
     for (let i = 0; i < n; i++) sizes.set(groupOf(i, f), (sizes.get(groupOf(i, f)) || 0) + 1);
     for (const chip of chips) {
       const size = sizes.get(chip.k) || 0;
-      chip.size.textContent = size;
+      chip.size.dataset.size = size;   // shown by the style: the label below says it in words
       chip.node.classList.toggle("gone", !size);
       chip.node.setAttribute("aria-label", `${noun()} ${nameOf(chip.k)}, ${size} points`);
     }
@@ -258,7 +258,7 @@
       shape.setAttribute("stroke", "currentColor");
       shape.setAttribute("stroke-width", 0.15);
       make("span", node, { textContent: nameOf(k) });
-      chips.push({ k, node, size: make("small", node, {}, { "aria-hidden": "true" }) });
+      chips.push({ k, node, size: make("small", node) });
       node.onclick = () => {
         chosen = chosen === k ? -1 : k;
         for (const chip of chips) chip.node.setAttribute("aria-pressed", chip.k === chosen);
