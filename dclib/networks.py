@@ -52,7 +52,7 @@ def mlp_autoencoder(
 ) -> Autoencoder:
     """Build a fully connected autoencoder whose decoder mirrors its encoder.
 
-    Code and reconstruction are linear. A ReLU on the code would fold half of the latent space away.
+    Code and reconstruction are linear. A ReLU on the code would cut off half of every axis.
 
     Parameters
     ----------
