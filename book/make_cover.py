@@ -1,6 +1,6 @@
 """Draw the cover: digits laid out by DEC's latent code, tinted by the cluster they were found in.
 
-Run with `make cover`. It trains DEC on the bundled digits (about a minute) and writes book/_static/cover.png.
+Run with `make cover`. It trains DEC on the bundled digits (some minutes) and writes book/_static/cover.png.
 No label is used: the colours are clusters.
 """
 
