@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,14 @@ class RandomAffine:
     def __call__(self, x: Tensor) -> Tensor:
         """Return an altered copy of the images ``x`` (m, height · width)."""
         images = x.view(-1, 1, *self.shape)
-        grid = affine_grid(self.maps(x), images.shape, align_corners=False)
-        return grid_sample(images, grid, align_corners=False).view_as(x)
+        grid = (self.maps(x).view(-1, 3) @ self.places(x)).view(-1, 2, *self.shape)
+        return grid_sample(images, grid.permute(0, 2, 3, 1), align_corners=False).view_as(x)
+
+    def places(self, x: Tensor) -> Tensor:
+        """Return (right, down, 1) of every pixel's centre, (3, height · width), in coordinates from −1 to 1."""
+        down, right = ((2 * torch.arange(size).to(x) + 1) / size - 1 for size in self.shape)
+        down, right = torch.meshgrid(down, right, indexing="ij")
+        return torch.stack([right.flatten(), down.flatten(), torch.ones_like(down).flatten()])
 
     def maps(self, x: Tensor) -> Tensor:
         """Draw one affine map (m, 2, 3) for each image of ``x``, in coordinates that run from −1 to 1."""

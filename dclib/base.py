@@ -6,24 +6,32 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from dclib import parallel
 from dclib.augment import RandomAffine
 from dclib.checks import check_widths, one_of
 from dclib.data import Dataset
 from dclib.metrics import effective_clusters, label_change
 from dclib.networks import mlp_autoencoder
+from dclib.persistence import Persistent
+from dclib.points import Rows, is_large_map, on_device, parts
 from dclib.profiles import profile
 from dclib.training import (
+    EVALUATION_BATCH,
+    PRECISIONS,
     CollapseWarning,
+    OutlierWarning,
+    autocast,
     batches,
     check_finite,
     copy_state,
@@ -34,8 +42,13 @@ from dclib.training import (
     root_mean_square,
     seed_of,
     seeded,
+    warn_of_dead_units,
     whiten_code,
+    without_denormals,
 )
+
+Points = Tensor | Rows
+Stage = Callable[[Points], None]
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
@@ -57,7 +70,7 @@ def _joined_signature(cls: type) -> inspect.Signature:
     return inspect.Signature(sorted(kept, key=lambda p: p.kind))
 
 
-class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):
+class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator):
     """A network and a clustering of its codes: the first phase, which every method shares.
 
     ``fit`` builds the network, trains it on the representation loss L_R and starts the clusters on its codes. A method
@@ -95,6 +108,12 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         Restarts of k-means; the one with the least inertia is kept.
     device
         ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    precision
+        In which the layers multiply in training: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the
+        processor has it. Losses, targets and results are float32 always.
+    checkpoint
+        A file to write after each epoch. If it is there when ``fit`` begins, the run goes on from it, and ends at the
+        same bits as an unbroken one. It is removed when ``fit`` is done.
     random_state
         One seed for weights, mini-batches and k-means. The global random state is left as it was.
     callback
@@ -114,6 +133,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         One record an epoch: phase, epoch, loss, seconds, and the share of points that changed cluster.
     scale_ : float
         Root mean square of the training data. Inputs are divided by it.
+    seed_ : int
+        The seed that ``random_state`` gave.
     """
 
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
@@ -132,6 +153,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         "whiten": ["boolean"],
         "n_init": [COUNT],
         "device": [str],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "checkpoint": [str, Path, None],
         "random_state": ["random_state"],
         "callback": [callable, None],
         "verbose": ["verbose"],
@@ -151,6 +174,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         whiten: bool = True,
         n_init: int = 20,
         device: str = "auto",
+        precision: str = "auto",
+        checkpoint: str | Path | None = None,
         random_state: int | np.random.RandomState | None = None,
         callback: Callable[["DeepClusterer"], None] | None = None,
         verbose: int = 0,
@@ -166,6 +191,8 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         self.whiten = whiten
         self.n_init = n_init
         self.device = device
+        self.precision = precision
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.callback = callback
         self.verbose = verbose
@@ -230,8 +257,9 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
     def start_clusters(self, x: Tensor, n_clusters: int, n_init: int) -> None:
         """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, D) finds them."""
         kmeans = fit_kmeans(in_batches(self.network_.encoder, x), n_clusters, n_init, self.seed_)
-        self.network_.centroids = nn.Parameter(torch.as_tensor(kmeans.cluster_centers_).to(x))
-        self.labels_ = kmeans.labels_.astype(np.int64)
+        centroids = torch.as_tensor(kmeans.cluster_centers_, dtype=torch.float32, device=x.device)
+        self.network_.centroids = nn.Parameter(parallel.from_first(centroids))
+        self.labels_ = parallel.from_first(torch.as_tensor(kmeans.labels_)).numpy().astype(np.int64)
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) of each code ``z`` (n, d): by default that of the nearest centroid."""
@@ -259,28 +287,26 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
         """
         self._validate_params()
         check_widths(self.hidden)
-        points = validate_data(self, _to_numpy(X), dtype=[np.float32, np.float64])
+        points = self._validated(X, reset=True)
         self._check_points(points)
-        self.seed_ = seed_of(self.random_state)
+        saved = self._open_checkpoint(points)
         self.history_: list[dict[str, Any]] = []
-        self._optimizer = None
-        with seeded(self.seed_):
-            x = self._to_device(points).float()
-            self.network_ = self.build(x.shape[1]).to(x.device)
-            self._train("pretrain", x, self.pretrain_epochs, self.pretrain_lr)
-            if self.whiten and self.pretrain_epochs and len(x) > 1:
-                whiten_code(self.network_, x)
-            self._cluster(x)
-        self.labels_ = self.predict(points)
+        with parallel.together(), without_denormals():
+            own = seed_of(self.random_state) if saved is None else saved["seed"]
+            self.seed_ = int(parallel.from_first(torch.tensor(own)))
+            with seeded(self.seed_):
+                self._run(on_device(points, self.scale_, pick_device(self.device)), saved)
+            self.labels_ = self._predict(points)
+        self._close_checkpoint()
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the codes z (n, d) of the points ``X`` (n, D), in the precision of ``X``."""
-        return self._codes(X).cpu().numpy()
+        return self._codes(self._validated(X)).cpu().numpy()
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Return the cluster (n,) of each point of ``X`` (n, D), seen in training or not."""
-        return self.assign(self._codes(X)).cpu().numpy()
+        return self._predict(self._validated(X))
 
     @property
     def centroids_(self) -> NDArray[np.float32] | None:
@@ -292,49 +318,96 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
     def _n_features_out(self) -> int:
         return self.latent_dim
 
+    def _validated(self, X: ArrayLike, reset: bool = False) -> NDArray:
+        """Return ``X`` as an array of floats (a large memory map: as it is), refused if it can't be trained on."""
+        if not reset:
+            check_is_fitted(self, "network_")
+        wanted = "numeric" if is_large_map(X) else [np.float32, np.float64]
+        points = validate_data(self, _to_numpy(X), dtype=wanted, ensure_all_finite=False, reset=reset)
+        for part in parts(points):
+            assert_all_finite(part, estimator_name=type(self).__name__, input_name="X")
+        return points
+
     def _check_points(self, points: NDArray) -> None:
+        """Refuse points in which there is nothing to find; set the scale, and warn if one point sets it alone."""
         n = len(points)
         if n < self.n_clusters:
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
-        if n > 1 and (points == points[0]).all():
+        if n > 1 and all((part == points[0]).all() for part in parts(points)):
             raise ValueError(f"all {n} points are the same: there is nothing to cluster.")
         self.scale_ = root_mean_square(points)
+        sizes = np.concatenate([np.square(part, dtype=np.float64).mean(axis=1) for part in parts(points)])
+        if n >= 10 and sizes.max() > 0.5 * sizes.sum():
+            share = f"point {sizes.argmax()} alone holds {sizes.max() / sizes.sum():.1%} of the data's squared size"
+            warnings.warn(f"{share}, and shrinks all others; clip it or drop it.", OutlierWarning, stacklevel=3)
 
-    def _to_device(self, points: NDArray) -> Tensor:
-        """Return points, divided by the training data's root mean square, on the training device."""
-        return torch.as_tensor(points / points.dtype.type(self.scale_), device=pick_device(self.device))
+    def _codes(self, points: NDArray) -> Tensor:
+        dtype = np.float64 if points.dtype == np.float64 else np.float32
+        x = Rows(points, self.scale_, pick_device(self.device), dtype)
+        encoder = copy.deepcopy(self.network_.encoder).to(x.device).eval()
+        return in_batches(encoder.double() if dtype is np.float64 else encoder, x)
 
-    def _codes(self, X: ArrayLike) -> Tensor:
-        check_is_fitted(self, "network_")
-        points = validate_data(self, _to_numpy(X), dtype=[np.float32, np.float64], reset=False)
-        x = self._to_device(points)
-        encoder = copy.deepcopy(self.network_.encoder).to(x.dtype).eval()
-        return in_batches(encoder, x)
+    def _predict(self, points: NDArray) -> NDArray[np.int64]:
+        return self.assign(self._codes(points)).cpu().numpy()
 
-    def _train(self, phase: str, x: Tensor, epochs: int, lr: float) -> None:
+    # -- the run: stages, epochs, steps -------------------------------------------------------------------------------
+
+    def _run(self, x: Points, saved: dict[str, Any] | None) -> None:
+        """Go through the stages, from the place where ``saved`` left off."""
+        self.network_ = self.build(x.shape[1]).to(x.device)
+        parallel.same_start(self.network_)
+        self._place = {"stage": 0, "epoch": 0, "white": False}
+        self._resume = None
+        if saved is not None:
+            self._restore(saved)
+        stages = self._stages(len(x))
+        for stage in stages[self._place["stage"] :]:
+            stage(x)
+            self._place |= {"stage": self._place["stage"] + 1, "epoch": 0}
+            self._optimizer = self._schedule = None
+            self._save_checkpoint()
+
+    def _stages(self, n: int) -> list[Stage]:
+        """Return what is to be done, in order, for ``n`` points; a method with a second phase does more."""
+        return [self._pretrain, lambda x: self.start_clusters(x, self.n_clusters, self.n_init)]
+
+    def _pretrain(self, x: Points) -> None:
+        self._train("pretrain", x, self.pretrain_epochs, self.pretrain_lr)
+        if self.pretrain_epochs and len(x) > 1:
+            warn_of_dead_units(self.network_.encoder, x[:EVALUATION_BATCH], "the end of phase 'pretrain'")
+            if self.whiten:
+                whiten_code(self.network_, x)
+                self._place["white"] = True
+
+    def _train(self, phase: str, x: Points, epochs: int, lr: float) -> None:
         """Minimise a phase's loss over mini-batches, one record of history an epoch."""
         steps = max(1, epochs * -(-len(x) // self.batch_size))
         self._optimizer, self._schedule = self._make_optimizer(phase, lr, steps)
         self._good = None
+        if self._resume is not None:
+            self._optimizer.load_state_dict(self._resume["optimizer"])
+            self._schedule.load_state_dict(self._resume["schedule"])
+            self._resume = None
         self._tell()
-        for epoch in (bar := progress(range(1, epochs + 1), phase, self.verbose)):
+        for epoch in (bar := progress(range(self._place["epoch"] + 1, epochs + 1), phase, self.verbose)):
             record = self._epoch(phase, epoch, x)
             if record is None:
                 break
             self.history_.append(record)
             bar.set_postfix(loss=f"{record['loss']:.4g}")
+            self._place["epoch"] = epoch
+            self._save_checkpoint()
             self._tell()
 
-    def _epoch(self, phase: str, epoch: int, x: Tensor) -> dict[str, Any] | None:
+    def _epoch(self, phase: str, epoch: int, x: Points) -> dict[str, Any] | None:
         """Run one epoch and return its record, or ``None`` if the phase is over before it."""
         start, state = time.perf_counter(), copy_state(self.network_)
-        loss_of, augment = self._loss_of(phase), self.augment or nn.Identity()
-        total = torch.zeros((), device=x.device)
+        loss_of, total = self._loss_of(phase), torch.zeros((), device=x.device)
         self.network_.train()
-        for index in batches(len(x), self.batch_size):
-            total += self._step(loss_of(augment(x[index]), index)) * len(index)
+        for index in self._order(len(x)):
+            total += self._step(loss_of, x, index) * len(index)
         self.network_.eval()
-        loss = float(total) / len(x)
+        loss = float(parallel.summed(total)) / len(x)
         if not np.isfinite(loss):
             self.network_.load_state_dict(self._good or state)
         check_finite(loss, f"epoch {epoch} of phase {phase!r}")
@@ -347,13 +420,23 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
             "seconds": time.perf_counter() - start,
         }
 
+    def _order(self, n: int) -> Sequence[Tensor]:
+        """Return this epoch's mini-batches, the same in every process."""
+        return parallel.from_first(torch.cat([*batches(n, self.batch_size)])).split(self.batch_size)
+
     def _loss_of(self, phase: str) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda x, index: self.representation_loss(x)
 
-    def _step(self, loss: Tensor) -> Tensor:
-        """Take one step down the gradient of ``loss``."""
+    def _step(self, loss_of: Callable[[Tensor, Tensor], Tensor], x: Points, index: Tensor) -> Tensor:
+        """Take one step down the gradient of the mini-batch ``index``; return this process's part of its mean loss."""
         self._optimizer.zero_grad()
-        loss.backward()
+        loss = torch.zeros((), device=x.device)
+        view = (self.augment or nn.Identity())(x[index])  # of all, so that every process draws the same numbers
+        if len(mine := parallel.share(index)):
+            with autocast(x.device, self.precision):
+                loss = loss_of(parallel.share(view), mine) * (len(mine) / len(index))
+            loss.backward()
+        parallel.sum_gradients(self.network_)
         self._optimizer.step()
         self._schedule.step()
         return loss.detach()
@@ -361,10 +444,6 @@ class DeepClusterer(ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMi
     def _make_optimizer(self, phase: str, lr: float, steps: int) -> tuple[Any, Any]:
         optimizer = torch.optim.Adam(self.network_.parameters(), lr, fused=True)
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
-
-    def _cluster(self, x: Tensor) -> None:
-        """Find the clusters once the code is learned; a method with a second phase does more."""
-        self.start_clusters(x, self.n_clusters, self.n_init)
 
     def _tell(self) -> None:
         if self.callback is not None:
@@ -443,13 +522,14 @@ class RefiningClusterer(DeepClusterer):
         """Return L = L_R + λ L_C of a mini-batch."""
         return self.representation_loss(x) + self.weight * self.clustering_loss(x, index)
 
-    def _cluster(self, x: Tensor) -> None:
-        n_many = min(self.overcluster * self.n_clusters, len(x) // 10)
+    def _stages(self, n: int) -> list[Stage]:
+        n_many, stages = min(self.overcluster * self.n_clusters, n // 10), super()._stages(n)
         if self.overcluster_epochs and n_many > self.n_clusters:
-            self.start_clusters(x, n_many, n_init=1)  # one start will do, for these clusters are not kept
-            self._train("overcluster", x, self.overcluster_epochs, self.lr)
-        self.start_clusters(x, self.n_clusters, self.n_init)
-        self._train("refine", x, self.epochs, self.lr)
+            stages[1:1] = [
+                lambda x: self.start_clusters(x, n_many, n_init=1),  # one start will do: these clusters are not kept
+                lambda x: self._train("overcluster", x, self.overcluster_epochs, self.lr),
+            ]
+        return [*stages, lambda x: self._train("refine", x, self.epochs, self.lr)]
 
     def _loss_of(self, phase: str) -> Callable[[Tensor, Tensor], Tensor]:
         return super()._loss_of(phase) if phase == "pretrain" else self.loss

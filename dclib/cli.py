@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dclib import __version__, data, results
+from dclib import __version__, data, parallel, results
 from dclib.methods import METHODS
 from dclib.profiles import PROFILES
 
@@ -15,10 +15,11 @@ EXAMPLES = """examples:
   dclib run dec --data mnist-10k --seeds 0-4        five runs, five records, one summary
   dclib run dec --data mnist --profile full         the paper's budget on all 70,000 digits
   dclib run dec --data digits --set epochs=20 --set hidden=[64]
+  torchrun --nproc-per-node 2 -m dclib run dec      the same, shared by two processes
   dclib data list                                   what there is, and what is already here
   dclib data get mnist                              download now, so that training can go offline
   dclib data check                                  verify the checksum of everything cached
-  dclib leaderboard --data mnist-10k
+  dclib leaderboard --data mnist-10k                published beside reproduced; --variants for ablations, --json
 
 exit codes: 0 all well, 1 a run or a check failed, 2 the command was wrong"""
 
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dclib: stopped", file=sys.stderr)
         return 130
+    finally:
+        parallel.finish()
 
 
 def seeds(text: str) -> list[int]:
@@ -129,6 +132,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="only this data set")
+    parser.add_argument("--variants", action="store_true", help="show ablations too")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
     parser.add_argument(
         "--out", type=Path, default=results.RESULTS, help="folder of the records (default: %(default)s)"
     )
@@ -136,6 +141,7 @@ def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    first = parallel.rank() == 0  # of several processes, one speaks and writes
     for seed in options.seeds:
         record = _recorded(options, seed)
         if record is None or options.again:
@@ -145,16 +151,19 @@ def _run(options: argparse.Namespace) -> int:
                 seed,
                 options.profile,
                 device=options.device,
-                verbose=0 if options.quiet else 1,
+                verbose=0 if options.quiet or not first else 1,
                 **dict(options.parameters),
             )
-            results.save(record, options.out)
-        print(
-            f"seed {seed}: ACC {record['acc']:.4f}  NMI {record['nmi']:.4f}  ARI {record['ari']:.4f}"
-            f"  {record['seconds']:.1f} s",
-            flush=True,
-        )
-    _print_summary(options)
+            if first:
+                results.save(record, options.out)
+        if first:
+            print(
+                f"seed {seed}: ACC {record['acc']:.4f}  NMI {record['nmi']:.4f}  ARI {record['ari']:.4f}"
+                f"  {record['seconds']:.1f} s",
+                flush=True,
+            )
+    if first:
+        _print_summary(options)
     return 0
 
 
@@ -186,7 +195,8 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
-    print(results.leaderboard(options.out, options.data))
+    render = results.leaderboard_json if options.json else results.leaderboard
+    print(render(options.out, options.data, options.variants))
     return 0
 
 

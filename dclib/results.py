@@ -5,19 +5,23 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClusterMixin
 from sklearn.cluster import KMeans
 
+from dclib import parallel
 from dclib.checks import one_of
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
@@ -30,6 +34,24 @@ RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checko
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
 KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
 VERSIONED = ("numpy", "scikit-learn", "scipy", "torch")
+SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published for the whole
+
+# What a reader calls a row: (method, variant) -> name. A variant that is not here is an ablation.
+NAMES = {
+    ("autoencoder-kmeans", ""): "autoencoder + k-means",
+    ("autoencoder-kmeans", "augment=None"): "autoencoder + k-means",
+    ("autoencoder-kmeans", "augment=None,whiten=False"): "autoencoder + k-means, bare",
+    ("dec", ""): "DEC",
+    ("dec", "augment=None"): "DEC",
+    ("dec", "augment=None,overcluster=0,whiten=False"): "DEC, bare",
+}
+AUGMENTED = " + augmentation"  # added to the name of a row whose images were augmented
+CHOSEN, RERUN = "†", "‡"
+LEGEND = (
+    "Ours: mean ± sd over seeds, final epoch; NMI with the arithmetic mean. "
+    f"{CHOSEN} labels had a say in the figure. {RERUN} measured by others than the method's authors."
+)
+MOST_DIFFERENCES = 16  # of a sign-flip test, which tries all 2^m signs
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,8 @@ class Summary:
     ----------
     method, data, profile, variant
         What was run; the variant names the parameters that differ from the profile's, and is empty if none does.
+    augmented
+        Whether the images were augmented, as the records' parameters say.
     n, seeds
         Number of points and number of runs.
     acc, nmi, ari
@@ -54,6 +78,7 @@ class Summary:
     data: str
     profile: str
     variant: str
+    augmented: bool
     n: int
     seeds: int
     acc: tuple[float, float]
@@ -62,6 +87,18 @@ class Summary:
     seconds: float
     memory: float
     device: str
+
+    @property
+    def ablation(self) -> bool:
+        """Whether the row is a variant without a name of its own in ``NAMES``."""
+        return bool(self.variant) and (self.method, self.variant) not in NAMES
+
+    @property
+    def name(self) -> str:
+        """What a reader calls the row, e.g. ``"DEC + augmentation"``; an ablation's name ends with its variant."""
+        plain = (self.method, "" if self.ablation else self.variant)
+        words = NAMES.get(plain, self.method) + AUGMENTED * self.augmented
+        return f"{words}, {self.variant}" if self.ablation else words
 
 
 def run(
@@ -111,6 +148,7 @@ def run(
         "cluster_sizes": cluster_sizes(model.labels_).tolist(),
         "seconds": round(seconds, 2),
         "peak_memory_mib": round(_peak_memory(), 1),
+        "processes": parallel.n_launched(),
         "parameters": _plain(model.get_params(deep=False)),
         **_surroundings(pick_device(device)),
     }
@@ -134,9 +172,7 @@ def row(found: list[dict[str, Any]]) -> dict[str, str]:
     """Return the scores and the cost of one row's records as text, mean ± sd over seeds."""
     if not found:
         return dict.fromkeys(("ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
-    line = _summary(found)
-    scores = {key.upper(): spread(getattr(line, key)) for key in ("acc", "nmi", "ari")}
-    return {**scores, "seeds": str(line.seeds), "s a run": f"{line.seconds:.0f}", "MiB": f"{line.memory:.0f}"}
+    return _scores_and_cost(_summary(found))
 
 
 def identity(method: str, data: str, seed: int, profile_name: str | None = None, **parameters: Any) -> dict[str, Any]:
@@ -176,40 +212,218 @@ def records(folder: Path = RESULTS, **wanted: Any) -> list[dict[str, Any]]:
 
 
 def summarise(found: Iterable[dict[str, Any]]) -> list[Summary]:
-    """Return one row for each (data set, method, profile, variant), best mean ACC first within a data set."""
+    """Return one row for each (data set, method, profile, variant): by data set, k-means first, then the best ACC."""
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for record in found:
         groups.setdefault(tuple(record[key] for key in RUN), []).append(record)
     rows = [_summary(group) for group in groups.values()]
-    return sorted(rows, key=lambda row: (row.data, -row.acc[0]))
+    return sorted(rows, key=lambda row: (row.data, row.method != KMEANS, -row.acc[0]))
 
 
-def published(data: str | None = None, method: str | None = None, folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """Return the authors' figures for a data set or a method, each with its source."""
+def standings(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> list[Summary]:
+    """Return the rows of the leaderboard: those with a name, and with ``variants`` the ablations too."""
+    rows = summarise(records(folder))
+    return [row for row in rows if data in (None, row.data) and (variants or not row.ablation)]
+
+
+def published(
+    data: str | None = None,
+    method: str | None = None,
+    folder: Path = RESULTS,
+    augmented: bool | None = None,
+) -> list[dict[str, Any]]:
+    """Return the published figures for a data set, a method, or a method with or without augmentation.
+
+    Each has ``source`` and ``key`` (in the bibliography); ``chosen`` says how labels had a say in it, ``rerun`` who
+    measured it if not the method's authors, and ``runs`` lists the ACC of single trials where they are known.
+    """
     path = folder / "published.json"
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return [r for r in rows if data in (None, r["data"]) and method in (None, r["method"])]
+    wanted = {"data": data, "method": method, "augmented": augmented}
+    return [r for r in rows if all(want in (None, r.get(key, False)) for key, want in wanted.items())]
 
 
-def leaderboard(folder: Path = RESULTS, data: str | None = None) -> str:
-    """Return the leaderboard as a Markdown table: published beside reproduced, with the spread over seeds."""
-    rows = [row for row in summarise(records(folder)) if data in (None, row.data)]
-    head = [
-        "data",
-        "n",
-        "method",
-        "profile",
-        "published ACC",
-        "ACC",
-        "NMI",
-        "ARI",
-        "seeds",
-        "seconds",
-        "MiB",
-        "device",
-    ]
-    lines = [head, ["---"] * len(head), *(_cells(row, folder) for row in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+def beside(row: Summary, folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the published figures that belong beside a row, the authors' own first; an ablation has none."""
+    if row.ablation:
+        return []
+    known = published(SUBSET_OF.get(row.data, row.data), row.method, folder, augmented=row.augmented)
+    return sorted((r for r in known if r.get("acc") is not None), key=lambda r: bool(r.get("rerun")))
+
+
+def cited(known: dict[str, Any], n: int | None = None) -> str:
+    """Return a published ACC with its marks, e.g. ``"0.843† (Xie et al. 2016, table 2)"``; ``LEGEND`` explains them.
+
+    Parameters
+    ----------
+    known
+        A row of :func:`published`.
+    n
+        Number of points of the row that it stands beside; a different number is said.
+    """
+    runs = known.get("runs", ())
+    score = spread((known["acc"], float(np.std(runs, ddof=1)) if len(runs) > 1 else float("nan")))
+    marks = CHOSEN * bool(known.get("chosen")) + RERUN * bool(known.get("rerun"))
+    size = f", n = {known['n']:,}" if n not in (None, known["n"]) else ""
+    return f"{score}{marks} ({known['source']}{size})"
+
+
+def cells(row: Summary, folder: Path = RESULTS) -> dict[str, str]:
+    """Return a row of the leaderboard as text, by column."""
+    return {
+        "data": row.data,
+        "n": str(row.n),
+        "method": row.name,
+        "published ACC": "; ".join(cited(known, row.n) for known in beside(row, folder)) or "–",
+        **_scores_and_cost(row),
+        "profile": row.profile,
+        "device": row.device,
+    }
+
+
+def leaderboard(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> str:
+    """Return the leaderboard as a Markdown table: published beside reproduced, with the spread over seeds.
+
+    Parameters
+    ----------
+    folder
+        Where the records are.
+    data
+        Only this data set.
+    variants
+        Whether to show the ablations too.
+    """
+    lines = [cells(row, folder) for row in standings(folder, data, variants)]
+    if not lines:
+        return "| data |\n| --- |"
+    head = [list(lines[0]), ["---"] * len(lines[0])]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in [*head, *(line.values() for line in lines)])
+    return f"{table}\n\n{LEGEND}"
+
+
+def leaderboard_json(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> str:
+    """Return the rows of the leaderboard as JSON: every field of :class:`Summary`, its name, and what is published."""
+    found = []
+    for row in standings(folder, data, variants):
+        fields = asdict(row)
+        for key in ("acc", "nmi", "ari"):
+            mean, sd = fields[key]
+            fields[key] = {"mean": mean, "sd": sd if np.isfinite(sd) else None}
+        found.append({"name": row.name, **fields, "published": beside(row, folder)})
+    return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def frontier(rows: Iterable[Summary]) -> list[Summary]:
+    """Return the rows that no cheaper row beats, from the cheapest on.
+
+    Cost is the mean time of a run, merit the mean ACC. Compare rows of one data set and one device only.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/open_problems/leaderboard`.
+    """
+    kept: list[Summary] = []
+    for row in sorted(rows, key=lambda row: (row.seconds, -row.acc[0])):
+        if not kept or row.acc[0] > kept[-1].acc[0]:
+            kept.append(row)
+    return kept
+
+
+def paired_differences(
+    first: Iterable[dict[str, Any]],
+    second: Iterable[dict[str, Any]],
+    metric: str = "acc",
+) -> NDArray:
+    """Return ``second`` minus ``first``, seed by seed.
+
+    Parameters
+    ----------
+    first, second
+        Records of two rows on one data set.
+    metric
+        Which score.
+
+    Returns
+    -------
+    ndarray (m,)
+        In the order of the seeds.
+
+    Raises
+    ------
+    ValueError
+        If the two have different seeds: a seed without its partner would be a seed dropped.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/open_problems/leaderboard`.
+    """
+    a, b = ({run["seed"]: run[metric] for run in runs} for runs in (first, second))
+    if a.keys() != b.keys():
+        raise ValueError(f"seeds {sorted(a)} and {sorted(b)} do not pair.")
+    return np.array([b[seed] - a[seed] for seed in sorted(a)])
+
+
+def sign_flip_test(differences: ArrayLike) -> float:
+    """Two-sided p-value of paired differences, by trying all signs.
+
+    If the two methods were the same, each difference could as well have had the other sign. The p-value is the share
+    of the 2^m equally likely choices of signs whose sum is at least as far from 0 as the sum that was seen.
+
+    Parameters
+    ----------
+    differences : array-like (m,)
+        One a seed, m from 1 to 16.
+
+    Returns
+    -------
+    float
+        At least 2 / 2^m, since the observed signs and their mirror always count; 1 if all differences are 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no difference, there are more than 16, or one is not finite.
+
+    Notes
+    -----
+    Fisher (1935, section 21). Derived in :doc:`/notebooks/open_problems/leaderboard`.
+    """
+    d = np.asarray(differences, dtype=float)
+    if d.ndim != 1 or not 1 <= d.size <= MOST_DIFFERENCES or not np.isfinite(d).all():
+        raise ValueError(f"differences must be 1 to {MOST_DIFFERENCES} finite numbers.")
+    signs = np.array(list(product((1, -1), repeat=d.size)))  # (2^m, m)
+    sums = np.abs(signs @ d)
+    rounding = 1e-12 * np.abs(d).sum()
+    return float(np.mean(sums >= abs(d.sum()) - rounding))
+
+
+def expected_best(scores: Sequence[float] | NDArray, k: int) -> float:
+    """Mean of the best of k runs, over all ways to pick k of the runs.
+
+    With k = 1 it is the mean. It estimates without bias what "the best of k seeds" would be on average, whatever the
+    distribution of the scores.
+
+    Parameters
+    ----------
+    scores : array-like (m,)
+        One a seed.
+    k
+        Size of the pick, from 1 to m.
+
+    Raises
+    ------
+    ValueError
+        If k is not from 1 to m.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/open_problems/leaderboard`.
+    """
+    x = np.sort(np.asarray(scores, dtype=float))  # (m,)
+    if not 1 <= k <= x.size:
+        raise ValueError(f"k is {k}, but must be from 1 to the {x.size} runs.")
+    picks = np.array([comb(i, k - 1) for i in range(x.size)])  # with x[i] on top
+    return float(picks @ x / comb(x.size, k))
 
 
 def spread(mean_and_sd: tuple[float, float]) -> str:
@@ -218,19 +432,16 @@ def spread(mean_and_sd: tuple[float, float]) -> str:
     return f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}"
 
 
-def _cells(row: Summary, folder: Path) -> list[str]:
-    known = [r for r in published(row.data, row.method, folder) if r.get("acc") is not None]
-    theirs = ", ".join(f"{r['acc']:.3f} ({r['source']})" for r in known) or "–"
-    scores = [spread(row.acc), spread(row.nmi), spread(row.ari)]
-    cost = [str(row.seeds), f"{row.seconds:.0f}", f"{row.memory:.0f}", row.device]
-    profile_and_variant = " ".join(filter(None, (row.profile, row.variant)))
-    return [row.data, str(row.n), row.method, profile_and_variant, theirs, *scores, *cost]
+def _scores_and_cost(row: Summary) -> dict[str, str]:
+    scores = {key.upper(): spread(getattr(row, key)) for key in ("acc", "nmi", "ari")}
+    return {**scores, "seeds": str(row.seeds), "s a run": f"{row.seconds:.0f}", "MiB": f"{row.memory:.0f}"}
 
 
 def _summary(group: list[dict[str, Any]]) -> Summary:
     first = group[0]
     return Summary(
         **{key: first[key] for key in (*RUN, "n", "device")},
+        augmented=first.get("parameters", {}).get("augment") is not None,
         seeds=len(group),
         **{key: _mean_and_sd(group, key) for key in ("acc", "nmi", "ari")},
         seconds=float(np.mean([record["seconds"] for record in group])),

@@ -1,7 +1,9 @@
-"""Training: seeds, devices, mini-batches, evaluation in batches, the k-means start, and what can go wrong."""
+"""Training: seeds, devices, precision, mini-batches, evaluation, the k-means start, and what can go wrong."""
 
 import math
+import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -14,10 +16,14 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from dclib import parallel
 from dclib.checks import one_of
 from dclib.networks import Autoencoder
+from dclib.points import Rows, parts
 
 EVALUATION_BATCH = 8192  # rows; large enough to keep the processor busy, small enough to fit anywhere
+RESTART_SAMPLE = 20_000  # points on which k-means is restarted; the best start then runs on all of them
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -25,7 +31,15 @@ class NonFiniteLossError(FloatingPointError):
 
 
 class CollapseWarning(UserWarning):
-    """The clusters in use have become far fewer than were asked for."""
+    """The clusters in use have become far fewer than were asked for, or all codes have become one."""
+
+
+class DeadUnitsWarning(UserWarning):
+    """Most units of a layer answer no point at all."""
+
+
+class OutlierWarning(UserWarning):
+    """One point is so large that it sets the scale of all."""
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
@@ -55,6 +69,47 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_denormals() -> Iterator[None]:
+    """Let the processor take numbers below 1e-38 for zero inside the block: it is many times slower at them.
+
+    Adam makes them by the thousand. The running mean of a gradient that has stopped shrinks by a tenth each step.
+    """
+    before = float(torch.tensor(1e-40) * 1) == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether ``device`` multiplies bfloat16 matrices in hardware; where it doesn't, they are far slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return device.type == "cpu" and any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
+    """Return a context in which layers multiply in the given precision; weights and losses stay float32.
+
+    Parameters
+    ----------
+    device
+        Where the network is.
+    precision
+        ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where :func:`has_bfloat16` finds it.
+
+    Raises
+    ------
+    ValueError
+        If the precision is unknown.
+    """
+    low = one_of(precision, PRECISIONS, "precision") == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=low)
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """Return the device to train on.
 
@@ -70,7 +125,8 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         accelerator = "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device("cuda" if torch.cuda.is_available() else accelerator)
+        own = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # with several processes, each takes its own
+        return torch.device(own if torch.cuda.is_available() else accelerator)
     kind = one_of(str(name).split(":")[0], ("cpu", "cuda", "mps"), "device")
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not here[kind]:
@@ -92,8 +148,8 @@ def root_mean_square(x: NDArray) -> float:
     -----
     Derived in :doc:`/notebooks/autoencoders/dec`.
     """
-    length = torch.linalg.vector_norm(torch.as_tensor(x), dtype=torch.float64)
-    return float(length) / x.size**0.5
+    squares = sum(np.square(part, dtype=np.float64).sum() for part in parts(x))
+    return float(squares / x.size) ** 0.5
 
 
 def batches(n: int, batch_size: int) -> Iterator[Tensor]:
@@ -120,7 +176,7 @@ def batches(n: int, batch_size: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def in_batches(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def in_batches(function: Callable[[Tensor], Tensor], x: Tensor | Rows) -> Tensor:
     """Apply ``function`` to all rows of ``x`` without gradients, a large batch at a time.
 
     Parameters
@@ -130,7 +186,10 @@ def in_batches(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     x
         Points (n, …).
     """
-    return torch.cat([function(part) for part in x.split(EVALUATION_BATCH)])
+    mine = parallel.share(torch.arange(len(x)))
+    start, stop = int(mine[0]), int(mine[-1]) + 1
+    done = [function(x[i : min(i + EVALUATION_BATCH, stop)]) for i in range(start, stop, EVALUATION_BATCH)]
+    return parallel.gathered(torch.cat(done), len(x))
 
 
 def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0) -> KMeans:
@@ -150,11 +209,15 @@ def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int =
     Notes
     -----
     OpenMP is held to one thread: several would add up the centres in a different order each time, and the same
-    seed would no longer give the same bits.
+    seed would no longer give the same bits. Of more than 20,000 codes, the restarts see that many, drawn at random;
+    the best of them then runs on all.
     """
     points = z.detach().cpu().double().numpy()
+    drawn = np.random.default_rng(random_state).permutation(len(points))[:RESTART_SAMPLE]
+    sample = points if len(drawn) == len(points) else points[drawn]
     with threadpool_limits(1, user_api="openmp"):
-        return KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(points)
+        best = KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(sample)
+        return best if sample is points else KMeans(n_clusters, init=best.cluster_centers_, n_init=1).fit(points)
 
 
 @torch.no_grad()
@@ -208,6 +271,37 @@ def check_finite(loss: float, where: str) -> None:
             f"the loss became {loss} in {where}. Lower the learning rate, or look for values far out of range in the"
             " data. The network holds the last state from which a whole epoch went well."
         )
+
+
+@torch.no_grad()
+def warn_of_dead_units(encoder: nn.Module, x: Tensor, when: str) -> None:
+    """Warn if all codes of ``x`` (m, D) are the same, or if most units behind a ReLU are zero for every point.
+
+    Parameters
+    ----------
+    encoder
+        The network to look into.
+    x
+        Points (m, D), m > 1.
+    when
+        The place in training that the warning should name.
+    """
+    silent: list[float] = []
+    hooks = [
+        layer.register_forward_hook(lambda _, __, out: silent.append(float((out <= 0).all(dim=0).float().mean())))
+        for layer in encoder.modules()
+        if isinstance(layer, nn.ReLU)
+    ]
+    z = encoder(x)
+    for hook in hooks:
+        hook.remove()
+    advice = "lower the learning rate, or look for features of very different size."
+    if (z.std(dim=0) <= 1e-6 * z.abs().max().clamp_min(1e-30)).all():
+        warnings.warn(f"all codes are the same at {when}: the network is dead; {advice}", CollapseWarning, stacklevel=5)
+    for layer, part in enumerate(silent, 1):
+        if part > 0.9:
+            message = f"{part:.0%} of the units of hidden layer {layer} answer no point at {when}; {advice}"
+            warnings.warn(message, DeadUnitsWarning, stacklevel=5)
 
 
 def copy_state(network: nn.Module) -> dict[str, Tensor]:

@@ -196,9 +196,7 @@ def test_sync_rewrites_a_stub_and_keeps_ids_and_outputs(book: Path) -> None:
     output = nbformat.v4.new_output("stream", text="kept")
 
     def stub(chapter: Chapter) -> None:
-        chapter.nb.cells[3].update(
-            source="# dclib/sample.py\ndef double(): ...\nclass Pair: ...", outputs=[output]
-        )
+        chapter.nb.cells[3].update(source="# dclib/sample.py\ndef double(): ...\nclass Pair: ...", outputs=[output])
         chapter.nb.cells.pop(1)
 
     assert edit(book, stub)

@@ -127,9 +127,7 @@ def code(text: str) -> NotebookNode:
     return nbformat.v4.new_code_cell(text)
 
 
-ERROR = nbformat.v4.new_output(
-    "error", ename="E", evalue="e", traceback=["Traceback (most recent call last)"]
-)
+ERROR = nbformat.v4.new_output("error", ename="E", evalue="e", traceback=["Traceback (most recent call last)"])
 BREAKS = [
     (rules.valid, lambda c: c.nb.cells[1].update(id=c.nb.cells[3].id), "used twice"),
     (rules.valid, lambda c: c.nb.cells[1].pop("id"), "ids missing"),
@@ -201,9 +199,7 @@ def test_the_sample_keeps_all_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule, change, message", BREAKS, ids=[rule.__name__ for rule, *_ in BREAKS])
-def test_a_broken_rule_is_found(
-    tmp_path: Path, rule: rules.Rule, change: Callable, message: str | None
-) -> None:
+def test_a_broken_rule_is_found(tmp_path: Path, rule: rules.Rule, change: Callable, message: str | None) -> None:
     chapter = sample(tmp_path)
     change(chapter)
     chapters.write(chapter)
@@ -238,9 +234,7 @@ def test_every_rule_has_a_break() -> None:
 def test_what_is_allowed_passes(tmp_path: Path, change: Callable[[Chapter], None]) -> None:
     chapter = sample(tmp_path)
     change(chapter)
-    kept = [
-        r for r in rules.RULES if r not in (rules.measured, rules.checked_outputs, rules.ruff, rules.normal)
-    ]
+    kept = [r for r in rules.RULES if r not in (rules.measured, rules.checked_outputs, rules.ruff, rules.normal)]
     assert [p for rule in kept for p in rule(chapter)] == []
 
 

@@ -98,8 +98,15 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", ".ci/run", *(
-    p.relative_to(ROOT).as_posix() for p in sorted((ROOT / ".github" / "workflows").glob("*.yml")))])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        ".ci/run",
+        *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / ".github" / "workflows").glob("*.yml"))),
+    ],
+)
 def test_commands_that_files_name_exist(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:^|`|run: |step \S+ )make ([a-z-]+)", text, re.M))
@@ -143,8 +150,11 @@ def test_table_of_contents_holds_every_page() -> None:
 def test_api_pages_cover_the_package() -> None:
     text = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "book" / "api").glob("*.md"))
     shown = set(re.findall(r"(?:api-module|automodule):: (dclib[\w.]*)", text))
-    modules = {p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
-               for p in (ROOT / "dclib").rglob("*.py") if p.name != "__main__.py"}
+    modules = {
+        p.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        for p in (ROOT / "dclib").rglob("*.py")
+        if p.name != "__main__.py"
+    }
     assert modules - shown - {"dclib"} == set()
 
 

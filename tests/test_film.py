@@ -258,13 +258,9 @@ def test_text_is_readable_in_both_schemes(open_page, scheme: str) -> None:
 
 def test_text_is_readable_in_a_dark_frame_that_only_says_so(open_page) -> None:
     page = open_page()
-    page.add_style_tag(
-        content="body { background: transparent; color: #000 }"
-    )  # as in an output frame of Colab
+    page.add_style_tag(content="body { background: transparent; color: #000 }")  # as in an output frame of Colab
     page.evaluate("document.documentElement.setAttribute('theme', 'dark')")
-    page.wait_for_function(
-        "getComputedStyle(document.querySelector('.dclib-film')).color == 'rgb(230, 230, 230)'"
-    )
+    page.wait_for_function("getComputedStyle(document.querySelector('.dclib-film')).color == 'rgb(230, 230, 230)'")
 
 
 def test_films_on_one_page_are_independent(open_page) -> None:
@@ -276,13 +272,9 @@ def test_films_on_one_page_are_independent(open_page) -> None:
 
 
 def test_no_sideways_scroll_on_a_phone(open_page) -> None:
-    page = open_page(
-        viewport={"width": 390, "height": 800}, device_scale_factor=3, is_mobile=True, has_touch=True
-    )
+    page = open_page(viewport={"width": 390, "height": 800}, device_scale_factor=3, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    wide, css = page.locator(".film-stage > canvas").evaluate(
-        "c => [c.width, c.getBoundingClientRect().width]"
-    )
+    wide, css = page.locator(".film-stage > canvas").evaluate("c => [c.width, c.getBoundingClientRect().width]")
     assert wide == round(css * 3)  # sharp: a canvas pixel is a pixel of the screen
     small = page.locator(".film-play, .film-chip, .dclib-film select").evaluate_all(
         "nodes => nodes.filter(node => node.getBoundingClientRect().height < 24).length"

@@ -29,9 +29,7 @@ def brute_force_accuracy(y, labels) -> float:
     best = 0
     for target in permutations(targets, len(clusters)):
         rename = dict(zip(clusters, target, strict=True))
-        best = max(
-            best, sum(rename[c] == k for k, c in zip(np.asarray(y).tolist(), labels.tolist(), strict=True))
-        )
+        best = max(best, sum(rename[c] == k for k, c in zip(np.asarray(y).tolist(), labels.tolist(), strict=True)))
     return best / len(y)
 
 
@@ -49,9 +47,7 @@ def test_ari_equals_scikit_learn():
 
 def test_mutual_information_and_table_equal_scikit_learn():
     for y, labels in random_pairs(300):
-        assert metrics.mutual_information(y, labels) == pytest.approx(
-            peer.mutual_info_score(y, labels), abs=1e-12
-        )
+        assert metrics.mutual_information(y, labels) == pytest.approx(peer.mutual_info_score(y, labels), abs=1e-12)
         counts, classes, clusters = metrics.contingency(y, labels)
         assert np.array_equal(counts, peer.cluster.contingency_matrix(y, labels))
         assert counts.dtype == np.int64 and counts.sum() == len(y)
@@ -135,9 +131,7 @@ def test_bounds_and_orders():
         scores = [metrics.nmi(y, labels, average) for average in ("min", "geometric", "arithmetic", "max")]
         assert all(0 <= s <= 1 for s in scores)
         assert all(a >= b - 1e-12 for a, b in pairwise(scores))
-        assert (
-            metrics.mutual_information(y, labels) <= min(metrics.entropy(y), metrics.entropy(labels)) + 1e-12
-        )
+        assert metrics.mutual_information(y, labels) <= min(metrics.entropy(y), metrics.entropy(labels)) + 1e-12
 
 
 def test_purity_never_falls_when_a_cluster_is_split():

@@ -67,8 +67,6 @@ def test_nbval_itself(tmp_path: Path) -> None:
         nb.cells[-1].metadata["tags"] = tags
     nbformat.write(nb, tmp_path / "some.ipynb")
     done, written = nbval(tmp_path / "some.ipynb", "-rA")
-    results = [
-        re.search(rf"^(PASSED|FAILED) .*::Cell {i}\b", done.stdout, re.M)[1] for i in range(len(cells))
-    ]
+    results = [re.search(rf"^(PASSED|FAILED) .*::Cell {i}\b", done.stdout, re.M)[1] for i in range(len(cells))]
     assert results == ["PASSED" if passes else "FAILED" for *_, passes in cells], done.stdout
     assert written == ["left_behind.txt"]

@@ -22,10 +22,7 @@ DIGITS = load_digits()
 X, Y = (DIGITS.data / 16).astype(np.float32), DIGITS.target
 HISTORY = [
     *({"phase": "pretrain", "epoch": e, "loss": 1 / e, "seconds": 1.0, "changed": None} for e in range(1, 5)),
-    *(
-        {"phase": "refine", "epoch": e, "loss": 0.1 / e, "seconds": 1.0, "changed": 0.1 / e}
-        for e in range(1, 6)
-    ),
+    *({"phase": "refine", "epoch": e, "loss": 0.1 / e, "seconds": 1.0, "changed": 0.1 / e} for e in range(1, 6)),
 ]
 DRAWINGS = {
     "latent_scatter": lambda ax: plots.latent_scatter(X[:200], Y[:200], centroids=X[:10], ax=ax),
@@ -145,9 +142,7 @@ def test_score_table_rounds_floats_only() -> None:
 def test_confusion_puts_matches_on_the_diagonal() -> None:
     figure = plots.confusion(Y, (Y + 3) % 10)
     assert figure.axes[0].get_title("left") == "ACC 1.000"
-    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [
-        str((k + 3) % 10) for k in range(10)
-    ]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [str((k + 3) % 10) for k in range(10)]
 
 
 def test_confusion_takes_more_clusters_than_classes_and_fewer() -> None:
@@ -158,9 +153,7 @@ def test_confusion_takes_more_clusters_than_classes_and_fewer() -> None:
 def test_cluster_gallery_starts_with_the_nearest_image() -> None:
     z = np.arange(6.0)[:, None]
     x = np.arange(6)[:, None] * np.ones((1, 4)) / 6
-    axes = plots.cluster_gallery(x, np.zeros(6, int), shape=(2, 2), z=z, centroids=[[4.1]], n_columns=3).axes[
-        0
-    ]
+    axes = plots.cluster_gallery(x, np.zeros(6, int), shape=(2, 2), z=z, centroids=[[4.1]], n_columns=3).axes[0]
     sheet = axes.images[0].get_array()
     assert sheet[1, 1] == pytest.approx(4 / 6)
 
@@ -262,9 +255,7 @@ def test_film_numbers_follow_the_last_frame() -> None:
     film.add(X, Y)
     first = film._numbered(film.frames)[0]
     assert (first.labels == Y[film.index]).all()
-    assert (
-        first.centroids[9].argmax() == 0
-    )  # the centroid of old cluster 0 moved with its points, which are now 9
+    assert first.centroids[9].argmax() == 0  # the centroid of old cluster 0 moved with its points, which are now 9
     assert (film.frames[0].labels == (Y[film.index] + 1) % 10).all()
 
 

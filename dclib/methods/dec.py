@@ -134,4 +134,4 @@ class DEC(RefiningClusterer):
     @torch.no_grad()
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Return the soft assignments q (n, K) of the points ``X`` (n, D)."""
-        return self.soft_assign(self._codes(X)).cpu().numpy()
+        return self.soft_assign(self._codes(self._validated(X))).cpu().numpy()

@@ -70,8 +70,12 @@ def test_links_resolve(site: dict[Path, Links]) -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere(site: dict[Path, Links]) -> None:
-    outside = [f"{page.relative_to(SITE)} loads {address}" for page, found in site.items() for address in found.loads
-               if urlsplit(address).scheme in ("http", "https") or address.startswith("//")]
+    outside = [
+        f"{page.relative_to(SITE)} loads {address}"
+        for page, found in site.items()
+        for address in found.loads
+        if urlsplit(address).scheme in ("http", "https") or address.startswith("//")
+    ]
     assert not outside, "\n".join(outside)
 
 
@@ -88,4 +92,5 @@ def test_every_page_can_be_reached(site: dict[Path, Links]) -> None:
                     todo.append(file)
     alone = {page.relative_to(SITE).as_posix() for page in site.keys() - seen}
     assert alone <= {"404.html", "index.html", "genindex.html", "py-modindex.html", "search.html"} | {
-        name for name in alone if name.startswith("_modules/")}, alone
+        name for name in alone if name.startswith("_modules/")
+    }, alone

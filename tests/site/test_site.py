@@ -13,13 +13,19 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 SLUG = REPOSITORY.removeprefix("https://github.com/")
-CHAPTERS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb")
-                  if ".ipynb_checkpoints" not in path.parts)
+CHAPTERS = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix()
+    for path in (ROOT / "notebooks").rglob("*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts
+)
 FILMS = ["notebooks/start/first_run", "notebooks/autoencoders/dec"]
 # Every page, but of those that show source code (`_modules`), which are all alike, the index only; and not the
 # root, which sends the reader on.
-PAGES = [name for name in sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
-         if not name.startswith(("_static/", "_sources/", "_modules/dclib")) and name != "index.html"]
+PAGES = [
+    name
+    for name in sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+    if not name.startswith(("_static/", "_sources/", "_modules/dclib")) and name != "index.html"
+]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 # Elements that stick out of the page; what scrolls by itself (code, wide tables, formulas) may.
@@ -123,8 +129,13 @@ def test_film_plays(page: Page, base_url: str, name: str) -> None:
     expect(caption).not_to_have_text(first)
 
 
-@pytest.mark.parametrize("words, chapter", [("soft assignment target distribution", "notebooks/autoencoders/dec"),
-                                            ("adjusted rand index", "notebooks/foundations/metrics")])
+@pytest.mark.parametrize(
+    "words, chapter",
+    [
+        ("soft assignment target distribution", "notebooks/autoencoders/dec"),
+        ("adjusted rand index", "notebooks/foundations/metrics"),
+    ],
+)
 def test_search_finds_a_chapter(page: Page, base_url: str, words: str, chapter: str) -> None:
     trouble = visit(page, base_url, f"search.html?q={words.replace(' ', '+')}")
     expect(page.locator(f"#search-results a[href*='{chapter}']").first).to_be_visible(timeout=10000)
@@ -209,8 +220,13 @@ def test_formulas_and_figures_are_numbered(page: Page, base_url: str) -> None:
     for chapter in ("notebooks/foundations/metrics", "notebooks/autoencoders/dec"):
         visit(page, base_url, chapter + ".html")
         assert page.locator(".eqno").count() >= 3, chapter
-        broken = [a for a in page.locator("main a.reference.internal[href^='#']").evaluate_all(
-            "a => a.map(x => x.getAttribute('href'))") if page.locator(f"[id='{a[1:]}']").count() == 0]
+        broken = [
+            a
+            for a in page.locator("main a.reference.internal[href^='#']").evaluate_all(
+                "a => a.map(x => x.getAttribute('href'))"
+            )
+            if page.locator(f"[id='{a[1:]}']").count() == 0
+        ]
         assert not broken, broken
 
 

@@ -1,0 +1,239 @@
+"""The benchmarks measure what they say: tables, exponents, the clock, the large file, and one tiny run of each kind."""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import common, peer_worker, peers, profile_step, scale
+from dclib.data import Dataset, load
+from dclib.methods import METHODS
+from dclib.networks import mlp_autoencoder
+
+ON_LINUX = Path("/proc/self/status").exists()
+linux = pytest.mark.skipif(not ON_LINUX, reason="memory is read from /proc")
+
+
+def peer_record(run: str, seed: int, seconds: float, acc: float) -> dict:
+    """A made-up record of peers.py."""
+    return {"data": "made-up", "n": 300, "method": "dec", "run": run, "seed": seed, "seconds": seconds, "acc": acc,
+            "peak_mib": 100.0 * seconds}
+
+
+def size_record(n: int, seed: int, seconds: float, over: float) -> dict:
+    """A made-up record of scale.py."""
+    return {"n": n, "shape": [512, 512], "seed": seed, "seconds": seconds, "over_base_mib": over}
+
+
+def part(n: int) -> Dataset:
+    """The first digits."""
+    data = load("mnist-10k")
+    return Dataset(data.x[:n], data.y[:n], data.name, data.shape, data.classes)
+
+
+def test_exponent_is_the_slope_on_logarithmic_axes() -> None:
+    sizes = [10, 20, 40, 70]
+    assert common.exponent(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx(1.5)
+    assert common.exponent([1, 10, 100], [1, 10, 10]) == pytest.approx(0.5)  # least squares by hand
+    assert math.isnan(common.exponent([10, 10], [1, 2])) and math.isnan(common.exponent([10, 20], [0, 2]))
+
+
+def test_spread_and_seeds() -> None:
+    assert [common.spread(values, 1) for values in ([], [1234.56], [1, 3])] == ["–", "1,234.6", "2.0 ± 1.4"]
+    assert common.seeds_of("0-2") == [0, 1, 2] and common.seeds_of("0,3") == [0, 3] and common.seeds_of("4") == [4]
+
+
+def test_fill_replaces_what_lies_between_the_markers(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x -->\nold\n<!-- /x -->\nb <!-- y --><!-- /y -->\n")
+    common.fill("x", "new", page)
+    common.fill("x", "newer", page)
+    assert page.read_text() == "a\n<!-- x -->\n\nnewer\n\n<!-- /x -->\nb <!-- y --><!-- /y -->\n"
+    with pytest.raises(ValueError, match="once each"):
+        common.fill("z", "new", page)
+
+
+@pytest.mark.parametrize("name", ["peers", "scale", "million", "step"])
+def test_the_readme_has_a_place_for_each_table(name: str) -> None:
+    text = common.README.read_text(encoding="utf-8")
+    assert text.count(f"<!-- {name} -->") == text.count(f"<!-- /{name} -->") == 1
+
+
+def test_records_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    record = {"a": 1, "b": [1, 2], "c": {"d": "ü"}}
+    common.save(record, tmp_path / "x" / "y.json")
+    assert common.load_all(tmp_path) == [record]
+
+
+def test_table_of_peers_compares_means() -> None:
+    ours = [peer_record("dclib", seed, 2.0 + seed, 0.9) for seed in (0, 1)]
+    theirs = [peer_record("ClustPy", seed, 9.0 + 2 * seed, 0.5) for seed in (0, 1)]
+    failed = {**peer_record("ClustPy", 2, 0, 0), "error": "ValueError: no"}
+    same = [peer_record("ClustPy, same work", 0, 5.0, 0.4)]
+    head, _, *rows = peers.table([*ours, *theirs, failed, *same]).splitlines()
+    assert head.count("|") == rows[0].count("|")
+    assert [cell.strip() for cell in rows[0].strip("|").split("|")] == [
+        "dec on made-up, n = 300", "its defaults", "2, 2", "0.900 ± 0.000", "0.500 ± 0.000",
+        "2.5 ± 0.7", "10.0 ± 1.4", "4.0", "250 ± 71", "1,000 ± 141"]
+    assert "same work" in rows[1] and "| 2.0 |" in rows[1]
+    assert len(rows) == 2
+    assert len(peers.table(theirs).splitlines()) == 2  # nothing to compare with
+
+
+def test_a_failure_is_measured_again_and_a_result_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    assert not peers.is_measured(path)
+    path.write_text('{"error": "no"}')
+    assert not peers.is_measured(path)
+    path.write_text('{"seconds": 1}')
+    assert peers.is_measured(path)
+
+
+def test_libraries_take_turns_and_only_methods_of_the_book_run() -> None:
+    args = peers.options().parse_args(["--seeds", "0-1", "--methods", "dec"])
+    runs = list(peers.jobs(args, part(300)))
+    assert [r["library"] for r in runs] == ["dclib", "ClustPy", "ClustPy", "ClustPy", "ClustPy", "dclib"]
+    same = [r["parameters"] for r in runs if r["run"].endswith("same work")]
+    assert same[0] == {"widths": [256, 256, 10], "batch_size": 128, "pretrain_epochs": 20, "clustering_epochs": 30}
+    assert len({peers.record_path(r, Path()) for r in runs}) == len(runs)
+    assert set(peers.options().parse_args([]).methods) == set(peers.PEERS) & set(METHODS)
+
+
+def test_clustpy_gets_the_scaling_of_its_documentation() -> None:
+    x = np.random.default_rng(0).uniform(2, 5, (50, 4)).astype(np.float32)
+    standard, unit = peer_worker.clustpy_input(x, "DEC"), peer_worker.clustpy_input(x, "VaDE")
+    assert standard.dtype == unit.dtype == np.float32
+    assert abs(standard.mean()) < 1e-5 and standard.std() == pytest.approx(1, abs=1e-5)
+    assert unit.min() == 0 and unit.max() == 1
+
+
+@linux
+def test_a_tiny_run_of_dclib_has_every_field(tmp_path: Path) -> None:
+    args = peers.options().parse_args(["--seeds", "0", "--methods", "dec", "--profile", "quick", "--threads", "1"])
+    job = next(peers.jobs(args, part(300)))
+    record = peers.measure(job, part(300), Path(sys.executable))
+    assert {"data", "n", "method", "profile", "run", "library", "seed", "threads", "parameters", "when", "seconds",
+            "peak_mib", "base_mib", "versions", "acc", "nmi", "ari"} == set(record)
+    assert record["seconds"] > 0 and 0.1 <= record["acc"] <= 1
+    assert 50 < record["base_mib"] <= record["peak_mib"]
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_a_failed_child_says_why(tmp_path: Path) -> None:
+    with pytest.raises(common.ChildError, match="KeyError"):
+        common.run_child("benchmarks.peer_worker", {"threads": 1})
+    job = {**next(peers.jobs(peers.options().parse_args(["--methods", "dec"]), part(20))), "library": "dclib"}
+    bad = peers.measure({**job, "method": "nothing"}, part(20), Path(sys.executable))
+    assert "KeyError" in bad["error"] and "seconds" not in bad
+
+
+def test_a_child_has_its_threads_and_no_gpu() -> None:
+    found = common.child_environment(3)
+    assert found["OMP_NUM_THREADS"] == found["MKL_NUM_THREADS"] == "3" and found["CUDA_VISIBLE_DEVICES"] == ""
+    assert found.keys() >= os.environ.keys()
+
+
+def test_the_memory_map_holds_moved_images(tmp_path: Path) -> None:
+    images = load("mnist-10k").samples[:50]
+    path = tmp_path / "x.npy"
+    scale.make_memory_map(path, 2_000, images, chunk=300)
+    x = np.load(path, mmap_mode="r")
+    assert isinstance(x, np.memmap) and x.shape == (2_000, 784) and x.dtype == np.float32
+    assert x.min() >= 0 and x.max() <= 1
+    assert len(np.unique(x[:, ::7], axis=0)) == 2_000  # no two alike
+    assert x.mean() == pytest.approx(images.mean(), abs=0.02)  # the noise, cut off at zero, adds 0.008
+    moves = np.stack([np.roll(images, move, axis=(1, 2)) for move in scale.MOVES]).reshape(-1, 784)
+    for row in np.array(x[[0, 299, 300, 1_999]]):
+        assert np.square(moves - row).mean(axis=1).min() < 0.02**2  # one of the images, but for the noise
+    again = tmp_path / "again.npy"
+    scale.make_memory_map(again, 2_000, images, chunk=300)
+    assert path.read_bytes() == again.read_bytes()
+
+
+def test_table_of_sizes_gives_both_exponents() -> None:
+    records = [size_record(n, seed, n / 100 + seed, (n / 100) ** 2) for n in (200, 400, 800) for seed in (0, 1)]
+    lines = scale.table(records[::-1]).splitlines()
+    assert lines[2] == "| 200 | 2.5 ± 0.7 | 12500 | 200 | 4 ± 0 |"
+    slope = common.exponent([200, 400, 800], [2.5, 4.5, 8.5])
+    assert lines[-1] == f"Seconds grow as n^{slope:.2f}, memory beside the data as n^2.00."
+
+
+@linux
+def test_a_tiny_file_is_measured_and_too_much_memory_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    command = ["scale", "--million", "--points", "1100", "--threads", "1", "--profile", "quick",
+               "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    scale.main()
+    [record] = common.load_all(tmp_path)
+    assert record["n"] == 1_100 and record["over_base_mib"] >= 0 and record["seconds"] > 0
+    assert [phase for phase, _ in record["epoch_seconds"]] == ["pretrain", "refine"]
+    assert record["peak_mib"] >= max(row[1] for row in record["samples"]) - 1
+    assert "1,100 points, a file of 3 MiB" in capsys.readouterr().out
+    scale.draw_memory(record, tmp_path / "memory.png")
+    assert (tmp_path / "memory.png").stat().st_size > 5_000
+
+    path = next(tmp_path.glob("*.json"))
+    common.save({**record, "over_base_mib": scale.MOST + 1}, path)
+    with pytest.raises(SystemExit, match="more than 2 GB"):
+        scale.main()
+
+
+def test_a_size_beyond_the_data_is_refused() -> None:
+    with pytest.raises(ValueError, match="has 20 points, not 30"):
+        scale.measure_size(part(20), 30, {})
+
+
+def test_plots_are_drawn(tmp_path: Path) -> None:
+    runs = [peer_record(run, seed, 1.0 + seed, 0.5) for run in peers.LIBRARIES for seed in (0, 1)]
+    peers.draw([*runs, {**runs[0], "error": "no"}], tmp_path / "peers.png")
+    scale.draw([size_record(n, 0, n / 100, n / 10) for n in (100, 200)], tmp_path / "scale.png")
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_clock_charges_a_part_for_its_own_time_only() -> None:
+    clock = profile_step.Clock()
+    inner = clock.wrapped(lambda: time.sleep(0.02), "inner")
+    with clock.part("outer"):
+        time.sleep(0.05)
+        inner()
+    found = clock.lap()
+    assert 0.02 <= found["inner"] < 0.045 and 0.05 <= found["outer"] < 0.068
+    assert found["rest"] < 0.01 and clock.lap().keys() == {"rest"}
+
+
+def test_operations_of_a_step_by_hand() -> None:
+    network = mlp_autoencoder(6, (4,), 2)  # products: 24 and 8 in, 8 and 24 out
+    assert profile_step.operations(network, 10) == 2 * 10 * (3 * (24 + 8 + 8 + 24) - 24)
+    network.decoder[0].weight.requires_grad_(False)
+    assert profile_step.operations(network, 10) == 2 * 10 * (3 * (24 + 8 + 24) - 24)
+
+
+def test_a_profile_accounts_for_the_whole_step() -> None:
+    before = torch.Tensor.__getitem__, torch.Tensor.backward, torch.optim.Adam.step
+    rows = profile_step.profile_rows("quick", part(300), rate=1e9)
+    assert (torch.Tensor.__getitem__, torch.Tensor.backward, torch.optim.Adam.step) == before
+    assert [row[0] for row in rows] == ["quick, pretrain", "quick, refine"]
+    for row in rows:
+        assert len(row) == len(profile_step.HEAD)
+        *parts, whole, floor, times = map(float, row[1:-2])
+        assert all(seconds > 0 for seconds in parts)
+        assert sum(parts) == pytest.approx(whole, abs=0.01)
+        assert whole / floor == pytest.approx(times, rel=0.05, abs=0.06)
+    assert rows[0][-2:] == ["–", "–"] and float(rows[1][-2]) > 0 and float(rows[1][-1]) > 0
+
+
+def test_namespace_of_jobs_is_what_the_command_line_gives() -> None:
+    args = scale.options().parse_args([])
+    assert isinstance(args, argparse.Namespace) and tuple(args.sizes) == (10_000, 20_000, 40_000, 70_000)
+    job = scale.job_of(part(20), args, 0, scale.FEW)
+    assert job["n_clusters"] == 10 and job["threads"] == 2 and json.dumps(job)

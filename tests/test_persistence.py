@@ -1,0 +1,186 @@
+"""A run that is killed goes on to the same result; a fitted estimator survives its file."""
+
+import multiprocessing
+import random
+import time
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_blobs
+from torch import nn
+
+from dclib import DEC, store
+from dclib.augment import RandomAffine
+from dclib.base import DeepClusterer
+from dclib.methods import METHODS
+from dclib.networks import mlp_autoencoder
+
+X, _ = make_blobs(400, centers=4, n_features=16, random_state=1, cluster_std=6)
+X = X.astype(np.float32)
+every_method = pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
+
+
+def small(cls, **changes):
+    augment = RandomAffine((4, 4))  # random numbers of its own, which a checkpoint has to carry
+    return cls(**cls.settings("quick") | dict(n_clusters=4, random_state=0, augment=augment) | changes)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(epochs):
+    def count(model):
+        if len(model.history_) == epochs:
+            raise Killed
+
+    return count
+
+
+@every_method
+def test_a_run_broken_off_after_any_epoch_goes_on_to_the_same_bits(cls, tmp_path):
+    path = tmp_path / "run.dclib"
+    longer = {"pretrain_epochs": 3} | ({"tol": 0} if "tol" in cls().get_params() else {})
+    whole = small(cls, **longer).fit(X)
+    for epochs in range(1, len(whole.history_)):
+        with pytest.raises(Killed):
+            small(cls, **longer, checkpoint=path, callback=killed_after(epochs)).fit(X)
+        assert path.exists()
+        resumed = small(cls, **longer, checkpoint=path).fit(X)
+        np.testing.assert_array_equal(resumed.labels_, whole.labels_)
+        assert resumed.transform(X).tobytes() == whole.transform(X).tobytes()
+        assert [r["loss"] for r in resumed.history_] == [r["loss"] for r in whole.history_]
+        assert not path.exists(), "a finished run leaves no checkpoint"
+
+
+def test_a_seed_that_was_drawn_is_kept(tmp_path):
+    path, seeds = tmp_path / "run.dclib", []
+
+    def note(model):
+        seeds.append(model.seed_)
+        if len(seeds) == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        small(DEC, random_state=None, checkpoint=path, callback=note).fit(X)
+    small(DEC, random_state=None, checkpoint=path, callback=note).fit(X)
+    assert len(set(seeds)) == 1 and len(seeds) > 4
+
+
+@pytest.mark.parametrize(
+    ("change", "points", "words"),
+    [
+        ({"n_clusters": 5}, X, "n_clusters is 4, and here it is 5"),
+        ({"random_state": 1}, X, "random_state is 0, and here it is 1"),
+        ({}, X + 1, "data is"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, points, words):
+    path = tmp_path / "run.dclib"
+    with pytest.raises(Killed):
+        small(DEC, checkpoint=path, callback=killed_after(2)).fit(X)
+    with pytest.raises(ValueError, match=words):
+        small(DEC, checkpoint=path, **change).fit(points)
+    assert path.exists()
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "run.dclib"
+    path.write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(ValueError, match=r"run\.dclib is not a checkpoint"):
+        small(DEC, checkpoint=path).fit(X)
+
+
+def _train(path, result):
+    torch.set_num_threads(1)
+    model = DEC(4, hidden=(32,), pretrain_epochs=8, epochs=8, overcluster_epochs=8, tol=0, n_init=2, random_state=0)
+    model.set_params(augment=RandomAffine((4, 4)), checkpoint=path).fit(X)
+    np.save(result, model.labels_)
+
+
+def _run(context, path, result, seconds=None):
+    """Train in a process of its own; kill it after ``seconds``. Return whether it was killed."""
+    process = context.Process(target=_train, args=(path, result))
+    process.start()
+    process.join(seconds)
+    if alive := process.is_alive():
+        process.kill()  # SIGKILL
+        process.join()
+    return alive
+
+
+def test_ten_kills_at_random_moments_change_nothing(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dclib", __name__])
+    path, whole, broken = tmp_path / "run.dclib", tmp_path / "whole.npy", tmp_path / "broken.npy"
+    _run(context, tmp_path / "warm.dclib", tmp_path / "warm.npy")  # the server has to import first
+    start = time.perf_counter()
+    _run(context, tmp_path / "other.dclib", whole)
+    seconds = time.perf_counter() - start
+    rng, kills = random.Random(time.time_ns()), 0
+    while kills < 10:
+        killed = _run(context, path, broken, rng.uniform(0, seconds))
+        kills += killed
+        if not killed and kills < 10:  # it came to its end before ten kills: once more from the start
+            np.testing.assert_array_equal(np.load(broken), np.load(whole))
+    _run(context, path, broken)
+    np.testing.assert_array_equal(np.load(broken), np.load(whole))
+    assert not path.exists()
+
+
+@every_method
+@pytest.mark.parametrize("reader", ["own class", "base class"])
+def test_a_saved_estimator_comes_back_whole(cls, reader, tmp_path):
+    model = small(cls, hidden=(32, 16), device="cpu").fit(X)
+    path = model.save(tmp_path / "model.dclib")
+    found = (cls if reader == "own class" else DeepClusterer).load(path)
+    assert type(found) is cls
+    np.testing.assert_array_equal(found.predict(X), model.predict(X))
+    assert found.transform(X).tobytes() == model.transform(X).tobytes()
+    np.testing.assert_array_equal(found.labels_, model.labels_)
+    np.testing.assert_array_equal(found.centroids_, model.centroids_)
+    assert found.history_ == model.history_ and found.scale_ == model.scale_
+    assert found.get_params() == model.get_params() | {"device": "auto"}
+    assert found.save(tmp_path / "again.dclib").stat().st_size == path.stat().st_size
+    np.testing.assert_array_equal(found.fit(X).labels_, model.labels_)
+
+
+def test_feature_names_are_kept(tmp_path):
+    model = small(DEC).fit(X)
+    model.feature_names_in_ = np.array([f"pen {j}" for j in range(16)], dtype=object)  # as a data frame leaves them
+    found = DEC.load(model.save(tmp_path / "model.dclib"))
+    assert found.feature_names_in_.tolist() == model.feature_names_in_.tolist()
+    assert found.feature_names_in_.dtype == object
+
+
+def test_an_estimator_around_ones_own_network_asks_for_it(tmp_path):
+    network = mlp_autoencoder(16, (8,), 10)
+    model = small(DEC, network=network).fit(X)
+    path = model.save(tmp_path / "model.dclib")
+    with pytest.raises(ValueError, match="network="):
+        DEC.load(path)
+    again = DEC.load(path, network=mlp_autoencoder(16, (8,), 10))
+    assert again.transform(X).tobytes() == model.transform(X).tobytes()
+
+
+def test_what_cant_be_stored_is_dropped_by_name(tmp_path):
+    model = DEC.load(small(DEC, augment=nn.Dropout(0.1), callback=print, verbose=0).fit(X).save(tmp_path / "m"))
+    assert model.augment is None and model.callback is None
+
+
+def test_a_wrong_file_is_refused(tmp_path):
+    path = small(METHODS["autoencoder-kmeans"]).fit(X).save(tmp_path / "model.dclib")
+    with pytest.raises(ValueError, match="holds a AutoencoderKMeans, not a DEC"):
+        DEC.load(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="cut short"):
+        DeepClusterer.load(path)
+    store.write(path, "checkpoint", {})
+    with pytest.raises(ValueError, match="holds a checkpoint, not a estimator"):
+        DeepClusterer.load(path)
+
+
+def test_an_unfitted_estimator_has_nothing_to_save(tmp_path):
+    with pytest.raises(ValueError, match="not fitted"):
+        DEC(4).save(tmp_path / "model.dclib")
