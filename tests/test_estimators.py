@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
@@ -13,7 +14,8 @@ from sklearn.utils.estimator_checks import check_estimator
 from dclib.base import RefiningClusterer
 from dclib.methods import METHODS
 from dclib.metrics import clustering_accuracy
-from dclib.training import CollapseWarning, NonFiniteLossError
+from dclib.networks import mlp_autoencoder
+from dclib.training import CollapseWarning, DeadUnitsWarning, NonFiniteLossError, OutlierWarning
 
 X, Y = make_blobs(200, centers=4, n_features=8, random_state=1)
 X = X.astype(np.float32)
@@ -74,6 +76,8 @@ def test_leaves_the_global_random_state_alone(cls):
         (dict(pretrain_epochs=-1), "pretrain_epochs.*-1"),
         (dict(pretrain_lr=-0.1), "pretrain_lr.*-0.1"),
         (dict(device="gpu"), "gpu.*cpu"),
+        (dict(precision="bf16"), "precision.*bf16"),
+        (dict(checkpoint=3), "checkpoint.*3"),
         (dict(hidden=(32, 0)), "hidden.*0"),
     ],
 )
@@ -123,6 +127,85 @@ def test_bad_points_are_refused_before_training(cls, x, words):
 def test_takes_every_kind_of_array(cls, x):
     model = small(cls).fit(x)
     assert model.labels_.shape == (200,) and isinstance(model.transform(x), np.ndarray)
+
+
+def with_constant_columns() -> np.ndarray:
+    return np.hstack([X, np.zeros((200, 2)), np.full((200, 1), 7.0)]).astype(np.float32)
+
+
+def read_only() -> np.ndarray:
+    x = X.copy()
+    x.flags.writeable = False
+    return x
+
+
+@every_method
+@pytest.mark.parametrize(
+    "x",
+    [with_constant_columns(), read_only(), X[:, :1], X[::2, ::-1], np.rint(X * 9).astype(np.uint8), X > 0, X * 1e-30],
+    ids=["constant columns", "read-only", "one column", "strided", "bytes", "booleans", "tiny"],
+)
+def test_takes_awkward_points(cls, x):
+    model = small(cls).fit(x)
+    assert np.isfinite(model.transform(x)).all() and len(model.labels_) == len(x)
+
+
+@every_method
+def test_sparse_points_are_refused_with_the_remedy(cls):
+    with pytest.raises(TypeError, match="(?i)sparse.*toarray"):
+        small(cls).fit(scipy.sparse.csr_array(X))
+
+
+@every_method
+def test_one_huge_outlier_is_named(cls):
+    x = X.copy()
+    x[17, 3] = 1e6
+    with pytest.warns(OutlierWarning, match="point 17 alone holds 100"):
+        assert np.isfinite(small(cls).fit(x).transform(x)).all()
+
+
+@every_method
+def test_dead_units_are_named_with_the_phase_and_the_remedy(cls, monkeypatch):
+    def dead(self, n_features):
+        network = mlp_autoencoder(n_features, (16, 8), 4)
+        with torch.no_grad():
+            network.encoder[2].bias.fill_(-1e6)
+        return network
+
+    monkeypatch.setattr(cls, "build", dead)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        small(cls, latent_dim=4).fit(X)
+    told = {kind: [str(w.message) for w in caught if w.category is kind] for kind in (DeadUnitsWarning, CollapseWarning)}
+    assert re.search(r"100% of the units of hidden layer 2.*phase 'pretrain'.*learning rate", told[DeadUnitsWarning][0])
+    assert "all codes are the same at the end of phase 'pretrain'" in told[CollapseWarning][0]
+
+
+@every_method
+def test_a_large_memory_map_stays_one_and_gives_the_same(cls, tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", X)
+    expected = small(cls).fit(X)
+    monkeypatch.setattr("dclib.points.IN_MEMORY", 0)
+    monkeypatch.setattr("dclib.points.CHUNK", 1000)  # many small parts
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    model = small(cls).fit(mapped)
+    np.testing.assert_array_equal(model.labels_, expected.labels_)
+    np.testing.assert_allclose(model.transform(mapped), expected.transform(X), rtol=1e-4, atol=1e-5)
+    np.save(tmp_path / "whole.npy", np.rint(X).astype(np.int16))
+    small(cls).fit(np.load(tmp_path / "whole.npy", mmap_mode="r"))
+    np.save(tmp_path / "bad.npy", spoilt(np.nan))
+    with pytest.raises(ValueError, match="NaN"):
+        small(cls).fit(np.load(tmp_path / "bad.npy", mmap_mode="r"))
+
+
+@every_method
+def test_bfloat16_trains_and_keeps_the_state_in_float32(cls):
+    model = small(cls, precision="bfloat16", pretrain_epochs=10).fit(X)
+    assert {value.dtype for value in model.network_.state_dict().values()} == {torch.float32}
+    assert clustering_accuracy(Y, model.labels_) > 0.9
+    single = small(cls, precision="float32", pretrain_epochs=10).fit(X)
+    assert model.history_[0]["loss"] != single.history_[0]["loss"]
+    assert model.history_[-1]["loss"] == pytest.approx(single.history_[-1]["loss"], rel=0.5)
 
 
 @every_method

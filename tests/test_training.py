@@ -10,17 +10,20 @@ from sklearn.cluster import KMeans
 from dclib.networks import Autoencoder, mlp, mlp_autoencoder
 from dclib.training import (
     NonFiniteLossError,
+    autocast,
     batches,
     check_finite,
     copy_state,
     fit_kmeans,
     fixed_linear,
+    has_bfloat16,
     in_batches,
     pick_device,
     root_mean_square,
     seed_of,
     seeded,
     whiten_code,
+    without_denormals,
 )
 
 
@@ -172,3 +175,51 @@ def test_root_mean_square():
     x = np.array([[3, 4], [0, 0]], dtype=np.float32)
     assert root_mean_square(x) == pytest.approx(2.5)
     assert root_mean_square(np.full((50, 4), 1e30, dtype=np.float32)) == pytest.approx(1e30, rel=1e-6)
+
+
+def test_root_mean_square_in_parts_is_the_same(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(1000, 7)).astype(np.float32)
+    whole = root_mean_square(x)
+    assert whole == pytest.approx(np.sqrt(np.mean(x.astype(np.float64) ** 2)), rel=1e-9)
+    monkeypatch.setattr("dclib.points.CHUNK", 100)
+    assert root_mean_square(x) == pytest.approx(whole, rel=1e-12)
+
+
+def test_kmeans_of_many_points_restarts_on_some_and_ends_on_all(monkeypatch):
+    z = torch.randn(3000, 4, generator=torch.Generator().manual_seed(0)) + 5 * torch.eye(4)[torch.arange(3000) % 4]
+    exact = fit_kmeans(z, 4, n_init=5)
+    monkeypatch.setattr("dclib.training.RESTART_SAMPLE", 500)
+    quick = fit_kmeans(z, 4, n_init=5)
+    assert len(quick.labels_) == 3000 and quick.inertia_ == pytest.approx(exact.inertia_, rel=1e-3)
+
+
+def test_denormals_are_zero_inside_the_block_only():
+    tiny = torch.full((64,), 1e-40)
+    with without_denormals():
+        assert (tiny * 1).eq(0).all()
+        with without_denormals():
+            pass
+        assert (tiny * 1).eq(0).all()
+    assert (tiny * 1).ne(0).all()
+
+
+def test_autocast_follows_the_device_and_what_was_asked(monkeypatch):
+    cpu, layer, x = torch.device("cpu"), torch.nn.Linear(3, 3), torch.randn(2, 3)
+    for has, asked, expected in [
+        (True, "auto", torch.bfloat16),
+        (False, "auto", torch.float32),
+        (True, "float32", torch.float32),
+        (False, "bfloat16", torch.bfloat16),
+    ]:
+        monkeypatch.setattr("dclib.training.has_bfloat16", lambda device, has=has: has)
+        with autocast(cpu, asked):
+            assert layer(x).dtype == expected
+    with pytest.raises(ValueError, match="'bfloat61'.*'bfloat16'"):
+        autocast(cpu, "bfloat61")
+
+
+def test_has_bfloat16_reads_the_processor(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert has_bfloat16(torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
+    assert not has_bfloat16(torch.device("cpu"))
