@@ -5,6 +5,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.cluster import KMeans
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 from torch import Tensor, nn
@@ -49,6 +51,28 @@ from dclib.training import (
 
 Points = Tensor | Rows
 Stage = Callable[[Points], None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A mini-batch: what a loss may look at.
+
+    Attributes
+    ----------
+    x
+        The points as they are (m, D).
+    view
+        The same points as the network sees them (m, D): augmented, if the method augments.
+    index
+        Their places in the data (m,).
+    """
+
+    x: Tensor
+    view: Tensor
+    index: Tensor
+
+
+LossOf = Callable[[Batch], Tensor]
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 COUNT = Interval(Integral, 1, None, closed="left")
@@ -101,6 +125,9 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     augment
         Applied to each mini-batch in training, e.g. :class:`~dclib.augment.RandomAffine` for images. Targets and
         results are computed on the points as they are.
+    reconstruct
+        What the decoder should draw from an augmented point: ``"view"``, the point as it was seen (as Guo et al. 2018),
+        or ``"clean"``, the point as it is, which makes the code forget the augmentation.
     whiten
         Give the code unit covariance before the clusters start; see :func:`~dclib.training.whiten_code`. Without
         pretraining the network is taken as it is.
@@ -139,7 +166,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
 
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
-        "full": {"hidden": (500, 500, 2000), "pretrain_epochs": 60, "batch_size": 256},
+        "full": {"pretrain_epochs": 60, "batch_size": 256},
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_clusters": [COUNT],
@@ -150,6 +177,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         "pretrain_lr": [POSITIVE],
         "batch_size": [COUNT],
         "augment": [callable, None],
+        "reconstruct": [StrOptions({"view", "clean"})],
         "whiten": ["boolean"],
         "n_init": [COUNT],
         "device": [str],
@@ -171,6 +199,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         pretrain_lr: float = 2e-3,
         batch_size: int = 128,
         augment: Callable[[Tensor], Tensor] | None = None,
+        reconstruct: str = "view",
         whiten: bool = True,
         n_init: int = 20,
         device: str = "auto",
@@ -188,6 +217,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         self.pretrain_lr = pretrain_lr
         self.batch_size = batch_size
         self.augment = augment
+        self.reconstruct = reconstruct
         self.whiten = whiten
         self.n_init = n_init
         self.device = device
@@ -250,14 +280,19 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
             return copy.deepcopy(self.network)
         return mlp_autoencoder(n_features, self.hidden, self.latent_dim)
 
-    def representation_loss(self, x: Tensor) -> Tensor:
-        """Return L_R of a mini-batch ``x`` (m, D): by default the mean squared error of the reconstruction."""
-        return nn.functional.mse_loss(self.network_(x), x)
+    def representation_loss(self, batch: Batch) -> Tensor:
+        """Return L_R of a mini-batch: by default the mean squared error of the reconstruction."""
+        wanted = batch.view if self.reconstruct == "view" else batch.x
+        return nn.functional.mse_loss(self.network_(batch.view), wanted)
 
-    def start_clusters(self, x: Tensor, n_clusters: int, n_init: int) -> None:
+    def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, D) finds them."""
-        kmeans = fit_kmeans(in_batches(self.network_.encoder, x), n_clusters, n_init, self.seed_)
-        centroids = torch.as_tensor(kmeans.cluster_centers_, dtype=torch.float32, device=x.device)
+        self._start_at(fit_kmeans(in_batches(self.network_.encoder, x), n_clusters, n_init, self.seed_))
+
+    def _start_at(self, kmeans: KMeans) -> None:
+        """Take centroids and labels from k-means."""
+        device = next(self.network_.parameters()).device
+        centroids = torch.as_tensor(kmeans.cluster_centers_, dtype=torch.float32, device=device)
         self.network_.centroids = nn.Parameter(parallel.from_first(centroids))
         self.labels_ = parallel.from_first(torch.as_tensor(kmeans.labels_)).numpy().astype(np.int64)
 
@@ -424,17 +459,19 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         """Return this epoch's mini-batches, the same in every process."""
         return parallel.from_first(torch.cat([*batches(n, self.batch_size)])).split(self.batch_size)
 
-    def _loss_of(self, phase: str) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda x, index: self.representation_loss(x)
+    def _loss_of(self, phase: str) -> LossOf:
+        return self.representation_loss
 
-    def _step(self, loss_of: Callable[[Tensor, Tensor], Tensor], x: Points, index: Tensor) -> Tensor:
+    def _step(self, loss_of: LossOf, x: Points, index: Tensor) -> Tensor:
         """Take one step down the gradient of the mini-batch ``index``; return this process's part of its mean loss."""
         self._optimizer.zero_grad()
         loss = torch.zeros((), device=x.device)
-        view = (self.augment or nn.Identity())(x[index])  # of all, so that every process draws the same numbers
-        if len(mine := parallel.share(index)):
+        points = x[index]
+        view = self.augment(points) if self.augment else points  # of all: every process draws the same numbers
+        mine = Batch(parallel.share(points), parallel.share(view), parallel.share(index))
+        if len(mine.index):
             with autocast(x.device, self.precision):
-                loss = loss_of(parallel.share(view), mine) * (len(mine) / len(index))
+                loss = loss_of(mine) * (len(mine.index) / len(index))
             loss.backward()
         parallel.sum_gradients(self.network_)
         self._optimizer.step()
@@ -482,7 +519,7 @@ class RefiningClusterer(DeepClusterer):
     weight: float = 1.0  # λ; a method that leaves it to the user takes it as a parameter
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"epochs": 2, "overcluster_epochs": 1},
-        "full": {"epochs": 40, "overcluster_epochs": 40},
+        "full": {"epochs": 20, "overcluster": 10, "overcluster_epochs": 20},
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "epochs": [COUNT_OR_NONE],
@@ -510,17 +547,17 @@ class RefiningClusterer(DeepClusterer):
         self.overcluster = overcluster
         self.overcluster_epochs = overcluster_epochs
 
-    def clustering_loss(self, x: Tensor, index: Tensor) -> Tensor:
-        """Return L_C of the mini-batch ``x`` (m, D), the points ``index`` (m,) of the data."""
+    def clustering_loss(self, batch: Batch) -> Tensor:
+        """Return L_C of a mini-batch."""
         raise NotImplementedError
 
     def refresh(self, x: Tensor) -> Tensor:
         """Recompute the targets from all points ``x`` (n, D) and return the clusters (n,) they now fall in."""
         return self.assign(in_batches(self.network_.encoder, x))
 
-    def loss(self, x: Tensor, index: Tensor) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Return L = L_R + λ L_C of a mini-batch."""
-        return self.representation_loss(x) + self.weight * self.clustering_loss(x, index)
+        return self.representation_loss(batch) + self.weight * self.clustering_loss(batch)
 
     def _stages(self, n: int) -> list[Stage]:
         n_many, stages = min(self.overcluster * self.n_clusters, n // 10), super()._stages(n)
@@ -531,7 +568,7 @@ class RefiningClusterer(DeepClusterer):
             ]
         return [*stages, lambda x: self._train("refine", x, self.epochs, self.lr)]
 
-    def _loss_of(self, phase: str) -> Callable[[Tensor, Tensor], Tensor]:
+    def _loss_of(self, phase: str) -> LossOf:
         return super()._loss_of(phase) if phase == "pretrain" else self.loss
 
     def _make_optimizer(self, phase: str, lr: float, steps: int) -> tuple[Any, Any]:

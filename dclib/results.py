@@ -221,9 +221,14 @@ def summarise(found: Iterable[dict[str, Any]]) -> list[Summary]:
 
 
 def standings(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> list[Summary]:
-    """Return the rows of the leaderboard: those with a name, and with ``variants`` the ablations too."""
-    rows = summarise(records(folder))
-    return [row for row in rows if data in (None, row.data) and (variants or not row.ablation)]
+    """Return the rows of the leaderboard, in order.
+
+    An ablation is left out where its method has a row with a name of its own on the same data set and in the same
+    profile, unless ``variants`` asks for all.
+    """
+    rows = [row for row in summarise(records(folder)) if data in (None, row.data)]
+    named = {(row.data, row.method, row.profile) for row in rows if not row.ablation}
+    return [row for row in rows if variants or not row.ablation or (row.data, row.method, row.profile) not in named]
 
 
 def published(

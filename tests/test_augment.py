@@ -55,3 +55,11 @@ def test_repeats_with_the_seed_and_keeps_the_original(blob):
     with seeded(3):
         assert torch.equal(first, augment(blob))
     assert torch.equal(blob, before) and first.shape == blob.shape
+
+
+def test_the_grid_is_that_of_pytorch():
+    augment, x = RandomAffine((5, 7)), torch.rand(3, 35)
+    maps = augment.maps(x)
+    ours = (maps.view(-1, 3) @ augment.places(x)).view(-1, 2, 5, 7).permute(0, 2, 3, 1)
+    theirs = torch.nn.functional.affine_grid(maps, (3, 1, 5, 7), align_corners=False)
+    torch.testing.assert_close(ours, theirs)

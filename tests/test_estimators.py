@@ -277,7 +277,7 @@ def test_many_clusters_first_then_the_number_asked_for(cls):
 @refining_method
 def test_a_collapse_is_warned_of(cls, monkeypatch):
     monkeypatch.setattr(cls, "refresh", lambda self, x: torch.zeros(len(x), dtype=torch.int64))
-    monkeypatch.setattr(cls, "clustering_loss", lambda self, x, index: self.network_.encoder(x).square().mean())
+    monkeypatch.setattr(cls, "clustering_loss", lambda self, batch: self.network_.encoder(batch.view).square().mean())
     with pytest.warns(CollapseWarning, match=r"1\.0 of 4 clusters.*refresh 1 of phase 'refine'"):
         small(cls).fit(X)
 

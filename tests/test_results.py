@@ -152,10 +152,19 @@ def test_ablations_are_shown_on_request_without_a_published_figure(board):
     assert "| DEC + augmentation, whiten=False | – | 0.850 ± 0.071 |" in line
 
 
+def test_an_ablation_that_stands_alone_is_shown(tmp_path):
+    results.save(invented(0, 0.5, variant="epochs=3"), tmp_path)
+    results.save(invented(0, 0.5, method="k-means"), tmp_path)
+    assert [row.name for row in results.standings(tmp_path)] == ["k-means", "DEC, epochs=3"]
+    results.save(invented(0, 0.4), tmp_path)
+    assert [row.name for row in results.standings(tmp_path)] == ["k-means", "DEC"]
+    assert len(results.standings(tmp_path, variants=True)) == 3
+
+
 def test_leaderboard_as_json_has_numbers(board, capsys):
     assert cli.main(["leaderboard", "--out", str(board), "--data", "digits", "--json", "--variants"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows][0] == "k-means" and len(rows) == 4
+    assert rows[0]["name"] == "k-means" and len(rows) == 4
     (plain,) = [row for row in rows if row["name"] == "DEC"]
     assert plain["acc"]["mean"] == pytest.approx(0.55) and plain["seeds"] == 2
     assert [known["acc"] for known in plain["published"]] == [0.9, 0.8]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from dclib.base import POSITIVE, RefiningClusterer
+from dclib.base import POSITIVE, Batch, RefiningClusterer
 from dclib.training import in_batches
 
 
@@ -119,13 +119,13 @@ class DEC(RefiningClusterer):
         self._target = target_distribution(q)
         return q.argmax(dim=1)
 
-    def clustering_loss(self, x: Tensor, index: Tensor) -> Tensor:
-        """Return KL(P‖Q) of a mini-batch, P held fixed."""
-        return kl_divergence(self._target[index], self.soft_assign(self.network_.encoder(x)))
+    def clustering_loss(self, batch: Batch) -> Tensor:
+        """Return KL(P‖Q) of a mini-batch: P from the points as they are and held fixed, Q from their views."""
+        return kl_divergence(self._target[batch.index], self.soft_assign(self.network_.encoder(batch.view)))
 
-    def loss(self, x: Tensor, index: Tensor) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Return L = L_C: the reconstruction plays no part in phase two."""
-        return self.clustering_loss(x, index)
+        return self.clustering_loss(batch)
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) with the largest q."""
