@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PY    ?= python3
 UV    := .uv/bin/uv
 BIN   := .venv/bin
+BENCH := benchmarks/.venv
 # `make setup TORCH=cpu` is remembered, so that later targets keep the choice.
 TORCH ?= $(or $(shell cat .venv/.torch 2>/dev/null),default)
 READY := .venv/.ready-$(TORCH)
@@ -40,6 +41,12 @@ notebooks: $(READY) ## execute every chapter in place (book profile) and store t
 cover: $(READY) ## draw the cover picture again
 	$(BIN)/python book/make_cover.py
 
+bench: $(READY) $(BENCH)/.ready ## measure speed and memory, beside ClustPy too (hours): see benchmarks/README.md
+	$(BIN)/python -m benchmarks.profile_step
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.scale --million
+	$(BIN)/python -m benchmarks.peers
+
 lint: $(READY) ## style and spelling
 	$(BIN)/ruff check .
 	$(BIN)/codespell
@@ -73,4 +80,11 @@ endif
 	@echo $(TORCH) > .venv/.torch
 	@touch $@
 
-.PHONY: help setup test book site-test lab sync notebooks cover lint lock clean
+# What ClustPy needs does not fit the lock, so it has its own environment. BENCH_TORCH asks for a PyTorch.
+$(BENCH)/.ready: pyproject.toml | $(UV)
+	@test -x $(BENCH)/bin/python || $(UV) venv -q $(BENCH)
+	@echo "Setting up $(BENCH) with ClustPy (PyTorch: $(or $(BENCH_TORCH),$(TORCH)))"
+	@$(UV) pip install -q -p $(BENCH) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) 'clustpy==0.0.3' $(BENCH_TORCH) -r pyproject.toml
+	@touch $@
+
+.PHONY: help setup test book site-test lab sync notebooks cover bench lint lock clean

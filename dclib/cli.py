@@ -13,7 +13,7 @@ from dclib.profiles import PROFILES
 
 EXAMPLES = """examples:
   dclib run dec --data mnist-10k --seeds 0-4        five runs, five records, one summary
-  dclib run dec --data mnist --profile full         the paper's budget on all 70,000 digits
+  dclib run dec --data mnist --profile full         longer, on all 70,000 digits
   dclib run dec --data digits --set epochs=20 --set hidden=[64]
   torchrun --nproc-per-node 2 -m dclib run dec      the same, shared by two processes
   dclib data list                                   what there is, and what is already here

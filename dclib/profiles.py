@@ -1,4 +1,4 @@
-"""The size of a run: ``quick`` for tests, ``book`` for the site, ``full`` for the paper's budget."""
+"""The size of a run: ``quick`` for tests, ``book`` for the site, ``full`` for whole data sets."""
 
 import os
 from typing import TypeVar

@@ -1,6 +1,5 @@
 """The benchmarks measure what they say: tables, exponents, the clock, the large file, and one tiny run of each kind."""
 
-import argparse
 import json
 import math
 import os
@@ -23,8 +22,8 @@ linux = pytest.mark.skipif(not ON_LINUX, reason="memory is read from /proc")
 
 def peer_record(run: str, seed: int, seconds: float, acc: float) -> dict:
     """A made-up record of peers.py."""
-    return {"data": "made-up", "n": 300, "method": "dec", "run": run, "seed": seed, "seconds": seconds, "acc": acc,
-            "peak_mib": 100.0 * seconds}
+    shared = {"data": "made-up", "n": 300, "method": "dec", "profile": "book", "threads": 2}
+    return {**shared, "run": run, "seed": seed, "seconds": seconds, "acc": acc, "peak_mib": 100.0 * seconds}
 
 
 def size_record(n: int, seed: int, seconds: float, over: float) -> dict:
@@ -80,11 +79,21 @@ def test_table_of_peers_compares_means() -> None:
     head, _, *rows = peers.table([*ours, *theirs, failed, *same]).splitlines()
     assert head.count("|") == rows[0].count("|")
     assert [cell.strip() for cell in rows[0].strip("|").split("|")] == [
-        "dec on made-up, n = 300", "its defaults", "2, 2", "0.900 ± 0.000", "0.500 ± 0.000",
-        "2.5 ± 0.7", "10.0 ± 1.4", "4.0", "250 ± 71", "1,000 ± 141"]
+        "dec on made-up, n = 300, threads: 2",
+        "its defaults",
+        "2, 2",
+        "0.900 ± 0.000",
+        "0.500 ± 0.000",
+        "2.5 ± 0.7",
+        "10.0 ± 1.4",
+        "4.0",
+        "250 ± 71",
+        "1,000 ± 141",
+    ]
     assert "same work" in rows[1] and "| 2.0 |" in rows[1]
     assert len(rows) == 2
     assert len(peers.table(theirs).splitlines()) == 2  # nothing to compare with
+    assert len(peers.table([*ours, {**theirs[0], "threads": 1}]).splitlines()) == 2
 
 
 def test_a_failure_is_measured_again_and_a_result_is_not(tmp_path: Path) -> None:
@@ -101,7 +110,13 @@ def test_libraries_take_turns_and_only_methods_of_the_book_run() -> None:
     runs = list(peers.jobs(args, part(300)))
     assert [r["library"] for r in runs] == ["dclib", "ClustPy", "ClustPy", "ClustPy", "ClustPy", "dclib"]
     same = [r["parameters"] for r in runs if r["run"].endswith("same work")]
-    assert same[0] == {"widths": [256, 256, 10], "batch_size": 128, "pretrain_epochs": 20, "clustering_epochs": 30}
+    own = METHODS["dec"]()
+    assert same[0] == {
+        "widths": [*own.hidden, own.latent_dim],
+        "batch_size": own.batch_size,
+        "pretrain_epochs": own.pretrain_epochs,
+        "clustering_epochs": own.epochs + own.overcluster_epochs,
+    }
     assert len({peers.record_path(r, Path()) for r in runs}) == len(runs)
     assert set(peers.options().parse_args([]).methods) == set(peers.PEERS) & set(METHODS)
 
@@ -115,23 +130,38 @@ def test_clustpy_gets_the_scaling_of_its_documentation() -> None:
 
 
 @linux
-def test_a_tiny_run_of_dclib_has_every_field(tmp_path: Path) -> None:
+def test_a_tiny_run_of_dclib_has_every_field() -> None:
     args = peers.options().parse_args(["--seeds", "0", "--methods", "dec", "--profile", "quick", "--threads", "1"])
     job = next(peers.jobs(args, part(300)))
     record = peers.measure(job, part(300), Path(sys.executable))
-    assert {"data", "n", "method", "profile", "run", "library", "seed", "threads", "parameters", "when", "seconds",
-            "peak_mib", "base_mib", "versions", "acc", "nmi", "ari"} == set(record)
+    assert {
+        "data",
+        "n",
+        "method",
+        "profile",
+        "run",
+        "library",
+        "seed",
+        "threads",
+        "parameters",
+        "when",
+        "seconds",
+        "peak_mib",
+        "base_mib",
+        "versions",
+        "acc",
+        "nmi",
+        "ari",
+    } == set(record)
     assert record["seconds"] > 0 and 0.1 <= record["acc"] <= 1
     assert 50 < record["base_mib"] <= record["peak_mib"]
     assert json.loads(json.dumps(record)) == record
 
 
-def test_a_failed_child_says_why(tmp_path: Path) -> None:
-    with pytest.raises(common.ChildError, match="KeyError"):
-        common.run_child("benchmarks.peer_worker", {"threads": 1})
-    job = {**next(peers.jobs(peers.options().parse_args(["--methods", "dec"]), part(20))), "library": "dclib"}
-    bad = peers.measure({**job, "method": "nothing"}, part(20), Path(sys.executable))
-    assert "KeyError" in bad["error"] and "seconds" not in bad
+def test_a_failed_child_says_why() -> None:
+    job = next(peers.jobs(peers.options().parse_args(["--methods", "dec"]), part(20)))
+    bad = peers.measure({**job, "library": "dclib", "method": "nothing"}, part(20), Path(sys.executable))
+    assert bad["error"] == "KeyError: 'nothing'" and bad["seed"] == 0 and "seconds" not in bad
 
 
 def test_a_child_has_its_threads_and_no_gpu() -> None:
@@ -169,8 +199,18 @@ def test_table_of_sizes_gives_both_exponents() -> None:
 def test_a_tiny_file_is_measured_and_too_much_memory_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    command = ["scale", "--million", "--points", "1100", "--threads", "1", "--profile", "quick",
-               "--results", str(tmp_path)]
+    command = [
+        "scale",
+        "--million",
+        "--points",
+        "1100",
+        "--threads",
+        "1",
+        "--profile",
+        "quick",
+        "--results",
+        str(tmp_path),
+    ]
     monkeypatch.setattr(sys, "argv", command)
     scale.main()
     [record] = common.load_all(tmp_path)
@@ -200,15 +240,22 @@ def test_plots_are_drawn(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_the_clock_charges_a_part_for_its_own_time_only() -> None:
+def test_the_clock_charges_a_part_for_its_own_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     clock = profile_step.Clock()
-    inner = clock.wrapped(lambda: time.sleep(0.02), "inner")
+    sleep(1)
     with clock.part("outer"):
-        time.sleep(0.05)
-        inner()
-    found = clock.lap()
-    assert 0.02 <= found["inner"] < 0.045 and 0.05 <= found["outer"] < 0.068
-    assert found["rest"] < 0.01 and clock.lap().keys() == {"rest"}
+        sleep(2)
+        clock.wrapped(sleep, "inner")(4)
+        sleep(8)
+    sleep(16)
+    assert clock.lap() == {"rest": 17, "outer": 10, "inner": 4}
+    assert clock.lap() == {"rest": 0}
 
 
 def test_operations_of_a_step_by_hand() -> None:
@@ -232,8 +279,8 @@ def test_a_profile_accounts_for_the_whole_step() -> None:
     assert rows[0][-2:] == ["–", "–"] and float(rows[1][-2]) > 0 and float(rows[1][-1]) > 0
 
 
-def test_namespace_of_jobs_is_what_the_command_line_gives() -> None:
+def test_a_job_of_a_size_can_be_sent_to_a_child() -> None:
     args = scale.options().parse_args([])
-    assert isinstance(args, argparse.Namespace) and tuple(args.sizes) == (10_000, 20_000, 40_000, 70_000)
+    assert tuple(args.sizes) == (10_000, 20_000, 40_000, 70_000)
     job = scale.job_of(part(20), args, 0, scale.FEW)
     assert job["n_clusters"] == 10 and job["threads"] == 2 and json.dumps(job)

@@ -176,7 +176,9 @@ def test_dead_units_are_named_with_the_phase_and_the_remedy(cls, monkeypatch):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         small(cls, latent_dim=4).fit(X)
-    told = {kind: [str(w.message) for w in caught if w.category is kind] for kind in (DeadUnitsWarning, CollapseWarning)}
+    told = {
+        kind: [str(w.message) for w in caught if w.category is kind] for kind in (DeadUnitsWarning, CollapseWarning)
+    }
     assert re.search(r"100% of the units of hidden layer 2.*phase 'pretrain'.*learning rate", told[DeadUnitsWarning][0])
     assert "all codes are the same at the end of phase 'pretrain'" in told[CollapseWarning][0]
 

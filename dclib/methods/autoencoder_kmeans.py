@@ -36,7 +36,9 @@ class AutoencoderKMeans(DeepClusterer):
     (1797,)
     """
 
-    profiles: ClassVar[dict[str, dict[str, Any]]] = {"full": {"directions": True, "reconstruct": "clean"}}
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "full": {"directions": True, "pretrain_epochs": 30, "reconstruct": "clean"}
+    }
     _parameter_constraints: ClassVar[dict[str, list]] = {"directions": ["boolean"]}
 
     def __init__(self, n_clusters: int = 10, *, directions: bool = False, **shared: Any) -> None:

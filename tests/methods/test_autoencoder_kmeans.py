@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
+from torch.nn.functional import normalize
 
 from dclib import DEC, AutoencoderKMeans
+from dclib.base import Batch
 
 SMALL = dict(hidden=(16,), latent_dim=3, pretrain_epochs=3, batch_size=64, n_init=5, random_state=5)
 
@@ -32,3 +35,20 @@ def test_it_is_where_dec_begins(blobs):
 def test_pretraining_lowers_the_reconstruction_error(blobs):
     losses = [r["loss"] for r in AutoencoderKMeans(4, **SMALL | dict(pretrain_epochs=15)).fit(blobs).history_]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_directions_ignore_the_length_of_a_code(blobs):
+    model = AutoencoderKMeans(3, hidden=(16,), pretrain_epochs=2, directions=True, random_state=0).fit(blobs)
+    z = torch.as_tensor(model.transform(blobs))
+    assert torch.equal(model.assign(z), model.assign(100 * z))
+    unit = normalize(z).double().numpy()
+    again = KMeans(3, init=model.centroids_.astype(np.float64), n_init=1).fit(unit)
+    np.testing.assert_array_equal(again.labels_, model.labels_)  # the centroids are a fixed point of k-means
+
+
+def test_a_clean_target_is_the_point_and_a_view_is_what_was_seen(blobs):
+    for reconstruct, aim in (("clean", "x"), ("view", "view")):
+        model = AutoencoderKMeans(2, hidden=(8,), pretrain_epochs=0, reconstruct=reconstruct, random_state=0).fit(blobs)
+        batch = Batch(torch.randn(5, 12), torch.randn(5, 12), torch.arange(5))
+        expected = (model.network_(batch.view) - getattr(batch, aim)).square().mean()
+        torch.testing.assert_close(model.representation_loss(batch), expected)
