@@ -31,6 +31,7 @@ from dclib.training import pick_device
 
 CHECKOUT = Path(__file__).parents[1] / "book" / "results"
 RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checkout: in the working folder
+SHIPPED = Path(__file__).parent / "records"  # an installed package brings the book's records along
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
 KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
 VERSIONED = ("numpy", "scikit-learn", "scipy", "torch")
@@ -206,9 +207,15 @@ def record_path(record: dict[str, Any], folder: Path = RESULTS) -> Path:
 
 def records(folder: Path = RESULTS, **wanted: Any) -> list[dict[str, Any]]:
     """Read the records whose fields equal ``wanted``, e.g. ``records(method="dec", data="mnist-10k")``, by seed."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/*/*.json"))]
+    paths = {path.relative_to(place): path for place in _places(folder) for path in place.glob("*/*/*.json")}
+    found = [json.loads(path.read_text(encoding="utf-8")) for _, path in sorted(paths.items())]
     kept = [record for record in found if all(record.get(key) == value for key, value in wanted.items())]
     return sorted(kept, key=lambda record: record["seed"])
+
+
+def _places(folder: Path) -> list[Path]:
+    """Return where records of ``folder`` may lie: outside a checkout the book's own, then the reader's, which win."""
+    return [SHIPPED, folder] if folder == RESULTS != CHECKOUT else [folder]
 
 
 def summarise(found: Iterable[dict[str, Any]]) -> list[Summary]:
@@ -242,8 +249,8 @@ def published(
     Each has ``source`` and ``key`` (in the bibliography); ``chosen`` says how labels had a say in it, ``rerun`` who
     measured it if not the method's authors, and ``runs`` lists the ACC of single trials where they are known.
     """
-    path = folder / "published.json"
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    paths = [place / "published.json" for place in _places(folder) if (place / "published.json").exists()]
+    rows = json.loads(paths[-1].read_text(encoding="utf-8")) if paths else []
     wanted = {"data": data, "method": method, "augmented": augmented}
     return [r for r in rows if all(want in (None, r.get(key, False)) for key, want in wanted.items())]
 

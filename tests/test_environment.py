@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,24 @@ def test_citation_is_in_step() -> None:
     assert citation["license"] == PROJECT["project"]["license"]
     assert citation["repository-code"] == PROJECT["project"]["urls"]["Repository"]
     assert citation["url"] == PROJECT["project"]["urls"]["Book"]
+
+
+def test_the_wheel_brings_code_digits_and_records(tmp_path: Path) -> None:
+    """Readers on Colab install from the repository's address; a chapter then needs all of these."""
+    source = tmp_path / "source"
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    for name in filter(
+        lambda name: name.startswith(("dclib/", "book/results/", "pyproject", "README", "LICENSE")), tracked
+    ):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "dclib").rglob("*.py")}
+    assert modules <= names and "dclib/records/published.json" in names
+    assert any(name.startswith("dclib/records/mnist-10k/dec/") for name in names)
+    assert any(name.startswith("dclib/assets/mnist") for name in names)

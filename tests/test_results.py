@@ -266,3 +266,16 @@ def test_kmeans_runs_on_the_points_themselves():
 def test_unknown_names_are_answered_with_the_nearest(method, data, words):
     with pytest.raises(ValueError, match=words):
         results.run(method, data, 0)
+
+
+def test_outside_a_checkout_the_books_records_are_read_and_ones_own_win(tmp_path, monkeypatch):
+    shipped, own = tmp_path / "records", tmp_path / "results"
+    monkeypatch.setattr(results, "SHIPPED", shipped)
+    monkeypatch.setattr(results, "RESULTS", own)
+    record = {"data": "d", "method": "m", "profile": "book", "variant": "", "seed": 0}
+    results.save(record | {"acc": 0.1}, shipped), results.save(record | {"seed": 1, "acc": 0.2}, shipped)
+    results.save(record | {"acc": 0.9}, own)
+    (shipped / "published.json").write_text('[{"data": "d", "method": "m", "acc": 0.5}]')
+    assert [r["acc"] for r in results.records(own)] == [0.9, 0.2]
+    assert [r["acc"] for r in results.records(tmp_path / "elsewhere")] == []
+    assert [r["acc"] for r in results.published("d", folder=own)] == [0.5]
