@@ -162,6 +162,8 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         Root mean square of the training data. Inputs are divided by it.
     seed_ : int
         The seed that ``random_state`` gave.
+    seconds_ : float
+        Wall time of ``fit``, with what a resumed run took before it broke off.
     """
 
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
@@ -325,6 +327,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         points = self._validated(X, reset=True)
         self._check_points(points)
         saved = self._open_checkpoint(points)
+        self._began = time.perf_counter() - (saved["seconds"] if saved else 0.0)
         self.history_: list[dict[str, Any]] = []
         with parallel.together(), without_denormals():
             own = seed_of(self.random_state) if saved is None else saved["seed"]
@@ -333,6 +336,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
                 self._run(on_device(points, self.scale_, pick_device(self.device)), saved)
             self.labels_ = self._predict(points)
         self._close_checkpoint()
+        self.seconds_ = time.perf_counter() - self._began
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:

@@ -152,6 +152,7 @@ def _run(options: argparse.Namespace) -> int:
                 options.profile,
                 device=options.device,
                 verbose=0 if options.quiet or not first else 1,
+                checkpoint=_path(options, seed).with_suffix(".part"),
                 **dict(options.parameters),
             )
             if first:
@@ -169,9 +170,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def _recorded(options: argparse.Namespace, seed: int) -> dict[str, Any] | None:
     """Return the record of this very run if it is already there."""
-    named = results.identity(options.method, options.data, seed, options.profile, **dict(options.parameters))
-    path = results.record_path(named, options.out)
+    path = _path(options, seed)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _path(options: argparse.Namespace, seed: int) -> Path:
+    """Return where the record of a seed belongs; beside it lies the checkpoint of a run that was broken off."""
+    named = results.identity(options.method, options.data, seed, options.profile, **dict(options.parameters))
+    return results.record_path(named, options.out)
 
 
 def _print_summary(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Estimators as files: a checkpoint while one trains, its whole state after that; no pickle in either."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,7 @@ from dclib.points import fingerprint
 from dclib.training import fixed_linear, pick_device
 
 UNSTORED = ("callback", "checkpoint", "device", "network", "verbose")  # say where and how to run, not what comes out
-FOUND = ("labels_", "history_", "scale_", "seed_", "n_features_in_", "feature_names_in_")
+FOUND = ("labels_", "history_", "scale_", "seed_", "seconds_", "n_features_in_", "feature_names_in_")
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +140,7 @@ class Persistent:
                 "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
                 "labels": getattr(self, "labels_", None),
                 "history": self.history_,
+                "seconds": time.perf_counter() - self._began,
             },
         )
 

@@ -110,6 +110,7 @@ def run(
     *,
     device: str = "auto",
     verbose: int = 0,
+    checkpoint: Path | None = None,
     **parameters: Any,
 ) -> dict[str, Any]:
     """Train one method on one data set with one seed and return the record.
@@ -126,8 +127,8 @@ def run(
         ``random_state`` of the run.
     profile_name
         ``"quick"``, ``"book"`` or ``"full"``; by default ``DCLIB_PROFILE`` decides.
-    device, verbose
-        Passed to the method.
+    device, verbose, checkpoint
+        Passed to the method. With a checkpoint, a run that was killed goes on where it was.
     **parameters
         Parameters that differ from the profile's; they are kept in the record.
 
@@ -137,11 +138,12 @@ def run(
         If a name is unknown.
     """
     points = load(data)
-    model = make(method, points, seed, profile_name, device=device, verbose=verbose, **parameters)
+    how = {"device": device, "verbose": verbose, "checkpoint": checkpoint}
+    model = make(method, points, seed, profile_name, **how, **parameters)
     _reset_peak_memory()
     start = time.perf_counter()
     model.fit(points.x)
-    seconds = time.perf_counter() - start
+    seconds = getattr(model, "seconds_", time.perf_counter() - start)
     return {
         **identity(method, data, seed, profile_name, **parameters),
         "n": len(points.x),
@@ -150,7 +152,7 @@ def run(
         "seconds": round(seconds, 2),
         "peak_memory_mib": round(_peak_memory(), 1),
         "processes": parallel.n_launched(),
-        "parameters": _plain(model.get_params(deep=False)),
+        "parameters": _plain(model.get_params(deep=False), without=("checkpoint",)),
         **_surroundings(pick_device(device)),
     }
 
@@ -164,7 +166,7 @@ def make(method: str, points: Dataset, seed: int, profile_name: str | None = Non
         If the method is unknown.
     """
     if one_of(method, (KMEANS, *METHODS), "method") == KMEANS:
-        own = {name: value for name, value in parameters.items() if name != "device"}
+        own = {name: value for name, value in parameters.items() if name not in ("device", "checkpoint")}
         return KMeans(len(points.classes), **{"n_init": 20, "random_state": seed} | own)
     return METHODS[method].for_data(points, profile_name, random_state=seed, **parameters)
 
@@ -466,7 +468,7 @@ def _mean_and_sd(group: list[dict[str, Any]], key: str) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
-def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+def _plain(parameters: dict[str, Any], without: Iterable[str] = ()) -> dict[str, Any]:
     """Turn parameters into what JSON can hold: a data class as its call, anything else unknown as its class."""
 
     def plain(value: Any) -> Any:
@@ -476,7 +478,7 @@ def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
             return list(value)
         return repr(value) if is_dataclass(value) else type(value).__name__
 
-    return {name: plain(value) for name, value in parameters.items()}
+    return {name: plain(value) for name, value in parameters.items() if name not in without}
 
 
 def _surroundings(device: torch.device) -> dict[str, Any]:

@@ -129,3 +129,22 @@ def test_version_and_module(run):
     assert run("--version")[1].strip() == f"dclib {__version__}"
     shown = subprocess.run([sys.executable, "-m", "dclib", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == f"dclib {__version__}"
+
+
+def test_a_run_that_was_broken_off_goes_on(run, tmp_path, monkeypatch):
+    whole, broken = ("run", "dec", *FAST, "--out", str(tmp_path / "whole")), str(tmp_path / "broken")
+
+    def stop(self, x):
+        raise KeyboardInterrupt
+
+    assert run(*whole)[0] == 0
+    with monkeypatch.context() as breaking:
+        breaking.setattr("dclib.methods.dec.DEC.refresh", stop)
+        assert run(*whole[:-1], broken)[0] == 130
+    (part,) = (tmp_path / "broken").rglob("*.part")
+    with monkeypatch.context() as watching:  # the first phase is not trained again
+        watching.setattr("dclib.base.DeepClusterer._pretrain", stop)
+        assert run(*whole[:-1], broken)[0] == 0
+    assert not part.exists()
+    (one,), (two,) = ([json.loads(p.read_text()) for p in (tmp_path / n).rglob("*.json")] for n in ("whole", "broken"))
+    assert one["cluster_sizes"] == two["cluster_sizes"] and one["acc"] == two["acc"] and one["n"] == two["n"]
