@@ -443,7 +443,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         start, state = time.perf_counter(), copy_state(self.network_)
         loss_of, total = self._loss_of(phase), torch.zeros((), device=x.device)
         self.network_.train()
-        for index in self._order(len(x)):
+        for index in self._order(len(x), x.device):
             total += self._step(loss_of, x, index) * len(index)
         self.network_.eval()
         loss = float(parallel.summed(total)) / len(x)
@@ -459,9 +459,10 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
             "seconds": time.perf_counter() - start,
         }
 
-    def _order(self, n: int) -> Sequence[Tensor]:
-        """Return this epoch's mini-batches, the same in every process."""
-        return parallel.from_first(torch.cat([*batches(n, self.batch_size)])).split(self.batch_size)
+    def _order(self, n: int, device: torch.device) -> Sequence[Tensor]:
+        """Return this epoch's mini-batches, the same in every process, already on the device."""
+        order = parallel.from_first(torch.cat([*batches(n, self.batch_size)]))
+        return order.to(device).split(self.batch_size)
 
     def _loss_of(self, phase: str) -> LossOf:
         return self.representation_loss

@@ -22,7 +22,7 @@ def together() -> Iterator[None]:
     """Share the work inside the block, if ``torchrun`` started more than one process."""
     global _together
     if n_launched() > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     before, _together = _together, dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     try:
         yield
