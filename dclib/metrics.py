@@ -554,7 +554,7 @@ def view_disagreement(q_views: ArrayLike) -> np.ndarray:
     """
     q = np.asarray(q_views, dtype=float)
     if q.ndim != 3 or not q.size or not np.isfinite(q).all() or q.min() < 0:
-        raise ValueError(f"q_views must be finite, ≥ 0 and (T, n, K), not {q.shape}.")
+        raise ValueError(f"q_views must be finite, ≥ 0, (T, n, K); not {q.shape}.")
     with np.errstate(divide="ignore"):  # log 0 is −∞: ruled out by a single view
         log_mean = np.log(q).mean(axis=0)  # (n, K), of the geometric mean
     return np.maximum(-logsumexp(log_mean, axis=1), 0.0)
@@ -602,7 +602,7 @@ def density_between(
 
 
 def valley(z_a: ArrayLike, z_b: ArrayLike) -> float:
-    """Density in the valley between two groups, over that on the smaller peak beside it.
+    """Density in the valley between two groups, over the smaller peak's.
 
     Parameters
     ----------
