@@ -44,6 +44,7 @@ NAMES = {
     ("autoencoder-kmeans", "augment=None,whiten=False"): "autoencoder + k-means, bare",
     ("dec", ""): "DEC",
     ("dec", "augment=None"): "DEC",
+    ("dec", "augment=None,epochs=30,overcluster=5,pretrain_epochs=20"): "DEC, short training",
     ("dec", "augment=None,overcluster=0,whiten=False"): "DEC, bare",
 }
 AUGMENTED = " + augmentation"  # added to the name of a row whose images were augmented
