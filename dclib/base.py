@@ -361,8 +361,10 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         """Return ``X`` as an array of floats (a large memory map: as it is), refused if it can't be trained on."""
         if not reset:
             check_is_fitted(self, "network_")
-        wanted = "numeric" if is_large_map(X) else [np.float32, np.float64]
+        large = is_large_map(X)
+        wanted = "numeric" if large else [np.float32, np.float64]
         points = validate_data(self, _to_numpy(X), dtype=wanted, ensure_all_finite=False, reset=reset)
+        points = X if large else points  # validation forgets that an array is a map
         for part in parts(points):
             assert_all_finite(part, estimator_name=type(self).__name__, input_name="X")
         return points

@@ -189,9 +189,12 @@ def test_a_large_memory_map_stays_one_and_gives_the_same(cls, tmp_path, monkeypa
     expected = small(cls).fit(X)
     monkeypatch.setattr("dclib.points.IN_MEMORY", 0)
     monkeypatch.setattr("dclib.points.CHUNK", 1000)  # many small parts
+    released = []
+    monkeypatch.setattr("dclib.points.release", lambda x: released.append(type(x)))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     model = small(cls).fit(mapped)
     np.testing.assert_array_equal(model.labels_, expected.labels_)
+    assert set(released) == {np.memmap} and len(released) > 20
     np.testing.assert_allclose(model.transform(mapped), expected.transform(X), rtol=1e-4, atol=1e-5)
     np.save(tmp_path / "whole.npy", np.rint(X).astype(np.int16))
     small(cls).fit(np.load(tmp_path / "whole.npy", mmap_mode="r"))
