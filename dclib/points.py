@@ -59,18 +59,14 @@ class Rows:
     def __init__(self, array: NDArray, scale: float, device: torch.device, dtype: type = np.float32) -> None:
         self.array, self.scale, self.device, self.dtype = array, dtype(scale), device, dtype
         self.shape = array.shape
-        self._unreleased = 0
 
     def __len__(self) -> int:
         return len(self.array)
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
         rows = self.array[index if isinstance(index, slice) else index.cpu().numpy()]
-        self._unreleased += max(len(rows) * mmap.PAGESIZE, rows.nbytes)
         x = torch.as_tensor(rows.astype(self.dtype, copy=False) / self.scale, device=self.device)
-        if self._unreleased > CHUNK:
-            release(self.array)
-            self._unreleased = 0
+        release(self.array)  # each time: Linux maps up to megabytes around a row that is read
         return x
 
 
