@@ -53,7 +53,7 @@ def n_processes() -> int:
 
 def share(index: Tensor) -> Tensor:
     """Return this process's part of ``index`` (m,); the parts differ in length by one at most."""
-    return index.tensor_split(dist.get_world_size())[dist.get_rank()] if _together else index
+    return index.tensor_split(n_processes())[dist.get_rank()] if _together else index
 
 
 def from_first(value: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def gathered(part: Tensor, n: int) -> Tensor:
     """Join the rows that the processes computed of their shares of ``arange(n)``, in order."""
     if not _together:
         return part
-    sizes = [len(piece) for piece in torch.arange(n).tensor_split(dist.get_world_size())]
+    sizes = [len(piece) for piece in torch.arange(n).tensor_split(n_processes())]
     padded = part.new_zeros((max(sizes), *part.shape[1:]))
     padded[: len(part)] = part
     pieces = [torch.empty_like(padded) for _ in sizes]

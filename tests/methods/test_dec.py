@@ -6,6 +6,7 @@ import torch
 from sklearn.datasets import make_blobs
 
 from dclib import DEC
+from dclib.base import Batch
 from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
 
 
@@ -134,3 +135,27 @@ def test_stops_when_few_points_change_cluster(blobs):
 def test_alpha_out_of_range_is_refused(blobs):
     with pytest.raises(ValueError, match="alpha"):
         DEC(4, alpha=0.0).fit(blobs)
+
+
+def test_targets_come_from_the_points_and_predictions_from_their_views():
+    """The published order of DEC-DA: swapped, or both alike, the loss is another number."""
+    x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    seen = []
+
+    def shifted(points):
+        seen.append(points)
+        return points + 1
+
+    model = DEC(3, hidden=(8,), pretrain_epochs=1, epochs=1, overcluster=0, tol=0, augment=shifted, random_state=0)
+    model.fit(x.numpy())
+    points = torch.cat(seen)
+    assert all((points[:, None] == x / model.scale_).all(dim=2).any(dim=1)), "only points as they are get augmented"
+    clean = x / model.scale_
+    model.refresh(clean)
+    encoder, index = model.network_.encoder, torch.tensor([4, 2, 9])
+    p = target_distribution(model.soft_assign(encoder(clean)))[index]
+    q = model.soft_assign(encoder(clean[index] + 1))
+    batch = Batch(clean[index], clean[index] + 1, index)
+    torch.testing.assert_close(model.clustering_loss(batch), kl_divergence(p, q))
+    model.clustering_loss(batch).backward()
+    assert not model._target.requires_grad, "P is held fixed"
