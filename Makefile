@@ -52,7 +52,7 @@ lint: $(READY) ## style and spelling
 	$(BIN)/codespell
 
 lock: $(UV) ## resolve requirements.lock anew from pyproject.toml
-	$(UV) pip compile pyproject.toml --group book --group lab --group test --universal \
+	$(UV) pip compile pyproject.toml --all-extras --group book --group lab --group test --universal \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.lock
 
 clean: ## remove what was built (not .venv)

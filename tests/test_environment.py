@@ -29,10 +29,16 @@ def group(name: str) -> list[Requirement]:
     return found
 
 
+def asked() -> list[Requirement]:
+    """What the package and its extras ask for."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    texts = [*PROJECT["project"]["dependencies"], *(text for extra in extras for text in extra)]
+    return [Requirement(text) for text in texts]
+
+
 def direct() -> dict[str, Requirement]:
     """Everything that the lock must hold because pyproject.toml asks for it."""
-    wanted = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
-    return {canonicalize_name(r.name): r for r in [*wanted, *(r for name in LOCKED_GROUPS for r in group(name))]}
+    return {canonicalize_name(r.name): r for r in [*asked(), *(r for name in LOCKED_GROUPS for r in group(name))]}
 
 
 def conda() -> dict[str, Requirement]:
@@ -43,13 +49,12 @@ def conda() -> dict[str, Requirement]:
 
 
 def test_conda_environment_is_in_step() -> None:
-    have, asked = conda(), direct()
-    for text in PROJECT["project"]["dependencies"]:
-        wanted = Requirement(text)
+    have, known = conda(), direct()
+    for wanted in asked():
         assert wanted.name in have, f"environment.yml lacks {wanted.name}"
     for name, requirement in have.items():
-        if name in asked:
-            assert requirement.specifier == asked[name].specifier, name
+        if name in known:
+            assert requirement.specifier == known[name].specifier, name
         else:
             assert name in ("python", "pip"), f"environment.yml has {name}, pyproject.toml has not"
     lowest = PROJECT["project"]["requires-python"]

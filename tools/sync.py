@@ -28,7 +28,7 @@ SETUP = (
 import importlib.util
 
 if importlib.util.find_spec("dclib") is None:
-    %pip install -q "dclib @ git+{address}"
+    %pip install -q "dclib[umap] @ git+{address}"
 """
 )
 SLUG = r"[\w.-]+/[\w-]+(?:\.(?!git\b)[\w-]+)*"
