@@ -2,10 +2,12 @@
 
 import copy
 import inspect
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,7 +26,7 @@ from dclib.augment import RandomAffine
 from dclib.checks import check_widths, one_of
 from dclib.data import Dataset
 from dclib.metrics import effective_clusters, label_change
-from dclib.networks import mlp_autoencoder
+from dclib.networks import conv_autoencoder, mlp_autoencoder
 from dclib.persistence import Persistent
 from dclib.points import Rows, is_large_map, on_device, parts
 from dclib.profiles import profile
@@ -65,16 +67,25 @@ class Batch:
         The same points as the network sees them (m, D): augmented, if the method augments.
     index
         Their places in the data (m,).
+    encoder
+        The network that reads the view.
     """
 
     x: Tensor
     view: Tensor
     index: Tensor
+    encoder: nn.Module
+
+    @cached_property
+    def z(self) -> Tensor:
+        """The codes of the view (m, d), computed when first asked for: two losses share one pass."""
+        return self.encoder(self.view)
 
 
 LossOf = Callable[[Batch], Tensor]
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
+WEIGHT = Interval(Real, 0, None, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
 COUNT_OR_NONE = Interval(Integral, 0, None, closed="left")
 
@@ -112,8 +123,10 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     network
         A module to start from instead of a new one; a copy of it is trained. With ``pretrain_epochs=0`` it is taken as
         it is, so that two methods can start from the same weights.
+    shape
+        Height and width, if the points are images and the network shall be convolutional; ``None``: fully connected.
     hidden
-        Widths of the encoder's hidden layers; the decoder mirrors them.
+        Widths of the encoder's hidden layers, or its channels if it is convolutional; the decoder mirrors them.
     latent_dim
         d, the width of the code.
     pretrain_epochs
@@ -166,6 +179,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         Wall time of ``fit``, with what a resumed run took before it broke off.
     """
 
+    convolutional: ClassVar[bool] = False  # whether ``for_data`` gives images a convolutional network
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
         "full": {"pretrain_epochs": 60, "batch_size": 256},
@@ -173,6 +187,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_clusters": [COUNT],
         "network": [nn.Module, None],
+        "shape": ["array-like", None],
         "hidden": ["array-like"],
         "latent_dim": [COUNT],
         "pretrain_epochs": [COUNT_OR_NONE],
@@ -195,6 +210,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         n_clusters: int = 10,
         *,
         network: nn.Module | None = None,
+        shape: Sequence[int] | None = None,
         hidden: Sequence[int] = (256, 256),
         latent_dim: int = 10,
         pretrain_epochs: int = 20,
@@ -213,6 +229,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     ) -> None:
         self.n_clusters = n_clusters
         self.network = network
+        self.shape = shape
         self.hidden = hidden
         self.latent_dim = latent_dim
         self.pretrain_epochs = pretrain_epochs
@@ -271,8 +288,11 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         """
         for name in parameters:
             one_of(name, cls._get_param_names(), f"parameter of {cls.__name__}")
-        augment = RandomAffine(data.shape) if data.is_image else None
-        return cls(**{"n_clusters": len(data.classes), "augment": augment} | cls.settings(profile) | parameters)
+        known: dict[str, Any] = {"n_clusters": len(data.classes)}
+        if data.is_image:
+            known["augment"] = RandomAffine(data.shape)
+            known["shape"] = data.shape if cls.convolutional else None
+        return cls(**known | cls.settings(profile) | parameters)
 
     # -- what a method says -------------------------------------------------------------------------------------------
 
@@ -280,12 +300,14 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         """Return the network for points of width ``n_features``."""
         if self.network is not None:
             return copy.deepcopy(self.network)
+        if self.shape is not None:
+            return conv_autoencoder(self.shape, self.hidden, self.latent_dim)
         return mlp_autoencoder(n_features, self.hidden, self.latent_dim)
 
     def representation_loss(self, batch: Batch) -> Tensor:
         """Return L_R of a mini-batch: by default the mean squared error of the reconstruction."""
         wanted = batch.view if self.reconstruct == "view" else batch.x
-        return nn.functional.mse_loss(self.network_(batch.view), wanted)
+        return nn.functional.mse_loss(self.network_.decoder(batch.z), wanted)
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, D) finds them."""
@@ -317,13 +339,15 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         Raises
         ------
         ValueError
-            If a parameter is out of range, or ``X`` has NaN or infinity, the wrong rank, fewer points than clusters, or
-            the same point everywhere.
+            If a parameter is out of range, or ``X`` has NaN or infinity, the wrong rank, fewer points than clusters,
+            the same point everywhere, or points that are not of ``shape``.
         NonFiniteLossError
             If training diverges.
         """
         self._validate_params()
         check_widths(self.hidden)
+        if self.shape is not None:
+            check_widths(self.shape, "shape", 2)
         points = self._validated(X, reset=True)
         self._check_points(points)
         saved = self._open_checkpoint(points)
@@ -372,6 +396,9 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     def _check_points(self, points: NDArray) -> None:
         """Refuse points in which there is nothing to find; set the scale, and warn if one point sets it alone."""
         n = len(points)
+        if self.shape is not None and math.prod(self.shape) != points.shape[1]:
+            asked = math.prod(self.shape)
+            raise ValueError(f"a point has {points.shape[1]} values, and shape={tuple(self.shape)} asks for {asked}.")
         if n < self.n_clusters:
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
         if n > 1 and all((part == points[0]).all() for part in parts(points)):
@@ -395,7 +422,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
 
     def _run(self, x: Points, saved: dict[str, Any] | None) -> None:
         """Go through the stages, from the place where ``saved`` left off."""
-        self.network_ = self.build(x.shape[1]).to(x.device)
+        self.network_ = self.build(x.shape[1]).to(x.device).eval()
         parallel.same_start(self.network_)
         self._place = {"stage": 0, "epoch": 0, "white": False}
         self._resume = None
@@ -443,11 +470,11 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     def _epoch(self, phase: str, epoch: int, x: Points) -> dict[str, Any] | None:
         """Run one epoch and return its record, or ``None`` if the phase is over before it."""
         start, state = time.perf_counter(), copy_state(self.network_)
-        loss_of, total = self._loss_of(phase), torch.zeros((), device=x.device)
-        self.network_.train()
+        total = torch.zeros((), device=x.device)
         for index in self._order(len(x), x.device):
-            total += self._step(loss_of, x, index) * len(index)
+            total += self._step(phase, x, index) * len(index)
         self.network_.eval()
+        parallel.mean_buffers(self.network_)
         loss = float(parallel.summed(total)) / len(x)
         if not np.isfinite(loss):
             self.network_.load_state_dict(self._good or state)
@@ -469,21 +496,26 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     def _loss_of(self, phase: str) -> LossOf:
         return self.representation_loss
 
-    def _step(self, loss_of: LossOf, x: Points, index: Tensor) -> Tensor:
+    def _step(self, phase: str, x: Points, index: Tensor) -> Tensor:
         """Take one step down the gradient of the mini-batch ``index``; return this process's part of its mean loss."""
         self._optimizer.zero_grad()
         loss = torch.zeros((), device=x.device)
         points = x[index]
         view = self.augment(points) if self.augment else points  # of all: every process draws the same numbers
-        mine = Batch(parallel.share(points), parallel.share(view), parallel.share(index))
+        mine = Batch(*(parallel.share(value) for value in (points, view, index)), self.network_.encoder)
+        self.network_.train(len(mine.index) > 1)  # one point has no spread for batch norm to divide by
         if len(mine.index):
             with autocast(x.device, self.precision):
-                loss = loss_of(mine) * (len(mine.index) / len(index))
+                loss = self._loss_of(phase)(mine) * (len(mine.index) / len(index))
             loss.backward()
         parallel.sum_gradients(self.network_)
         self._optimizer.step()
         self._schedule.step()
+        self._after_step(phase, mine)
         return loss.detach()
+
+    def _after_step(self, phase: str, batch: Batch) -> None:
+        """Do what a method does to a mini-batch without a gradient; by default nothing."""
 
     def _make_optimizer(self, phase: str, lr: float, steps: int) -> tuple[Any, Any]:
         optimizer = torch.optim.Adam(self.network_.parameters(), lr, fused=True)
@@ -524,6 +556,7 @@ class RefiningClusterer(DeepClusterer):
     """
 
     weight: float = 1.0  # λ; a method that leaves it to the user takes it as a parameter
+    refreshed: ClassVar[tuple[str, ...]] = ("overcluster", "refine")  # phases with new targets before each epoch
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"epochs": 2, "overcluster_epochs": 1},
         "full": {"epochs": 20, "overcluster": 10, "overcluster_epochs": 20},
@@ -585,7 +618,7 @@ class RefiningClusterer(DeepClusterer):
         return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 
     def _epoch(self, phase: str, epoch: int, x: Tensor) -> dict[str, Any] | None:
-        if phase == "pretrain":
+        if phase not in self.refreshed:
             return super()._epoch(phase, epoch, x)
         start = time.perf_counter()
         changed = self._refresh_labels(x, f"refresh {epoch} of phase {phase!r}")

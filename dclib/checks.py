@@ -31,14 +31,25 @@ def one_of(value: str, options: Iterable[str], what: str) -> str:
     raise ValueError(f"unknown {what} {value!r}.{hint} There are: {', '.join(options)}.")
 
 
-def check_widths(hidden: Sequence[int]) -> None:
-    """Refuse widths of hidden layers that are not whole numbers of at least 1.
+def check_widths(widths: Sequence[int], name: str = "hidden", length: int | None = None) -> None:
+    """Refuse sizes that are not whole numbers of at least 1, or not as many as they should be.
+
+    Parameters
+    ----------
+    widths
+        The sizes, e.g. of hidden layers.
+    name
+        The parameter that holds them.
+    length
+        How many there should be; ``None``: any number.
 
     Raises
     ------
     ValueError
-        Naming the width and its place.
+        Naming the size and its place.
     """
-    for place, width in enumerate(hidden):
+    if length is not None and len(widths) != length:
+        raise ValueError(f"{name} should have {length} values; {name} is {widths!r}.")
+    for place, width in enumerate(widths):
         if not isinstance(width, Integral) or width < 1:
-            raise ValueError(f"hidden[{place}] = {width!r} should be a whole number >= 1; hidden is {hidden!r}.")
+            raise ValueError(f"{name}[{place}] = {width!r} should be a whole number >= 1; {name} is {widths!r}.")

@@ -1,9 +1,11 @@
 """Networks: plain modules with an encoder f and a decoder g, on which every method builds."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 
 
 class Autoencoder(nn.Module):
@@ -69,3 +71,88 @@ def mlp_autoencoder(
     """
     sizes = (n_features, *hidden, latent_dim)
     return Autoencoder(encoder=mlp(sizes), decoder=mlp(sizes[::-1]))
+
+
+def conv_autoencoder(
+    shape: Sequence[int],
+    channels: Sequence[int] = (16, 32, 64),
+    latent_dim: int = 10,
+    kernel: int = 3,
+    batch_norm: bool = False,
+) -> Autoencoder:
+    """Build a convolutional autoencoder for images that come as rows of pixels; the decoder mirrors the encoder.
+
+    Each convolution halves height and width by its stride, as in Guo et al. 2018. Code and reconstruction are linear.
+
+    Parameters
+    ----------
+    shape
+        Height and width of an image.
+    channels
+        Channels of the encoder's convolutions.
+    latent_dim
+        d, the width of the code.
+    kernel
+        Height and width of every filter, an odd number.
+    batch_norm
+        Normalise each channel before each ReLU (as Li et al. 2017).
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dbc`.
+    """
+
+    def bent(width: int) -> list[nn.Module]:
+        return [nn.BatchNorm2d(width), nn.ReLU()] if batch_norm else [nn.ReLU()]
+
+    sizes, widths = [tuple(shape)], (1, *channels)
+    down, up = [nn.Unflatten(1, (1, *shape))], [nn.Flatten()]  # up is built from its end
+    for n_in, n_out in pairwise(widths):
+        down += [nn.Conv2d(n_in, n_out, kernel, stride=2, padding=kernel // 2), *bent(n_out)]
+        up = [*bent(n_out), widen(n_out, n_in, kernel, sizes[-1]), *up]
+        sizes.append(tuple(-(-size // 2) for size in sizes[-1]))  # half, rounded up
+    last = (widths[-1], *sizes[-1])
+    down += [nn.Flatten(), nn.Linear(math.prod(last), latent_dim)]
+    up = [nn.Linear(latent_dim, math.prod(last)), nn.Unflatten(1, last), *up]
+    return Autoencoder(nn.Sequential(*down), nn.Sequential(*up))
+
+
+def widen(n_in: int, n_out: int, kernel: int, size: tuple[int, ...]) -> nn.Module:
+    """Return the layer that undoes a convolution of stride two and ends at height and width ``size``."""
+    odd = tuple(1 - side % 2 for side in size)  # two sizes have the same half: say which it was
+    return nn.ConvTranspose2d(n_in, n_out, kernel, stride=2, padding=kernel // 2, output_padding=odd)
+
+
+def leaves(network: nn.Module) -> Iterator[nn.Module]:
+    """Return the layers of nested ``Sequential`` modules in order."""
+    if not isinstance(network, nn.Sequential):
+        yield network
+    else:
+        for part in network:
+            yield from leaves(part)
+
+
+def activations(network: nn.Module, x: Tensor, noise: float = 0.0) -> list[Tensor]:
+    """Return what each ReLU of a network answers, and after them the network's output.
+
+    Parameters
+    ----------
+    network
+        Nested ``Sequential`` modules, such as an encoder or a decoder of this module.
+    x
+        Its input (m, ...).
+    noise
+        Share of the input and of each answer that is set to zero on its way to the next layer (dropout; the rest is
+        scaled up). What is returned is not thinned.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/depict`.
+    """
+    found, h = [], dropout(x, noise)
+    for layer in leaves(network):
+        h = layer(h)
+        if isinstance(layer, nn.ReLU):
+            found.append(h)
+            h = dropout(h, noise)
+    return [*found, h]

@@ -89,6 +89,14 @@ def same_start(network: nn.Module) -> None:
             value.copy_(from_first(value))
 
 
+def mean_buffers(network: nn.Module) -> None:
+    """Give every process the mean of the network's buffers, such as batch norm's running figures."""
+    if _together:
+        for value in network.buffers():
+            if value.is_floating_point():
+                value.copy_(summed(value) / n_processes())
+
+
 def sum_gradients(network: nn.Module) -> None:
     """Replace each gradient by its sum over processes, in one message; a missing gradient counts as zero."""
     if not _together:

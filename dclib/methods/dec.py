@@ -121,7 +121,7 @@ class DEC(RefiningClusterer):
 
     def clustering_loss(self, batch: Batch) -> Tensor:
         """Return KL(P‖Q) of a mini-batch: P from the points as they are and held fixed, Q from their views."""
-        return kl_divergence(self._target[batch.index], self.soft_assign(self.network_.encoder(batch.view)))
+        return kl_divergence(self._target[batch.index], self.soft_assign(batch.z))
 
     def loss(self, batch: Batch) -> Tensor:
         """Return L = L_C: the reconstruction plays no part in phase two."""

@@ -49,6 +49,6 @@ def test_directions_ignore_the_length_of_a_code(blobs):
 def test_a_clean_target_is_the_point_and_a_view_is_what_was_seen(blobs):
     for reconstruct, aim in (("clean", "x"), ("view", "view")):
         model = AutoencoderKMeans(2, hidden=(8,), pretrain_epochs=0, reconstruct=reconstruct, random_state=0).fit(blobs)
-        batch = Batch(torch.randn(5, 12), torch.randn(5, 12), torch.arange(5))
+        batch = Batch(torch.randn(5, 12), torch.randn(5, 12), torch.arange(5), model.network_.encoder)
         expected = (model.network_(batch.view) - getattr(batch, aim)).square().mean()
         torch.testing.assert_close(model.representation_loss(batch), expected)

@@ -155,7 +155,7 @@ def test_targets_come_from_the_points_and_predictions_from_their_views():
     encoder, index = model.network_.encoder, torch.tensor([4, 2, 9])
     p = target_distribution(model.soft_assign(encoder(clean)))[index]
     q = model.soft_assign(encoder(clean[index] + 1))
-    batch = Batch(clean[index], clean[index] + 1, index)
+    batch = Batch(clean[index], clean[index] + 1, index, model.network_.encoder)
     torch.testing.assert_close(model.clustering_loss(batch), kl_divergence(p, q))
     model.clustering_loss(batch).backward()
     assert not model._target.requires_grad, "P is held fixed"

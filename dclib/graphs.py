@@ -1,0 +1,71 @@
+"""Neighbour graphs: who is near whom, as sparse matrices, and the spectral map of such a graph."""
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import eigsh
+from sklearn.neighbors import NearestNeighbors
+
+DENSE = 200  # points; the eigenvectors of a smaller graph are computed in full
+
+
+def nearest(x: NDArray, n_neighbors: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return each point's nearest other points: distances (n, k) and places (n, k), nearest first.
+
+    Parameters
+    ----------
+    x
+        Points (n, D).
+    n_neighbors
+        k; with fewer other points, as many as there are.
+    """
+    if len(x) == 1:
+        return np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)
+    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(x) - 1)).fit(x)
+    return search.kneighbors()  # without an argument: of the fitted points, none its own neighbour
+
+
+def neighbour_graph(x: NDArray, n_neighbors: int = 10) -> sp.csr_array:
+    """Return the symmetric graph W (n, n): 1 where either of two points is among the other's nearest.
+
+    Parameters
+    ----------
+    x
+        Points (n, D).
+    n_neighbors
+        k. The graph has between n k / 2 and n k edges, so memory grows with n and not with its square.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/autoencoder_kmeans`.
+    """
+    _, place = nearest(x, n_neighbors)
+    ends = np.arange(len(x) + 1) * place.shape[1]
+    graph = sp.csr_array((np.ones(place.size), place.ravel(), ends), shape=(len(x), len(x)))
+    return graph.maximum(graph.T)
+
+
+def spectral_map(graph: sp.csr_array, n_dims: int, random_state: int = 0) -> NDArray[np.float64]:
+    """Return the rows of the leading eigenvectors of D^-1/2 W D^-1/2, each of length one (Ng et al. 2001).
+
+    Parameters
+    ----------
+    graph
+        W (n, n), symmetric, non-negative.
+    n_dims
+        Eigenvectors; as many as clusters are wanted.
+    random_state
+        Seed of the vector from which the iteration starts.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/autoencoder_kmeans`.
+    """
+    root = np.sqrt(np.maximum(graph.sum(axis=1), 1e-12))
+    affinity = graph.multiply(1 / root[:, None]).multiply(1 / root).tocsr()
+    if graph.shape[0] <= DENSE:
+        u = np.linalg.eigh(affinity.toarray())[1][:, -n_dims:]
+    else:
+        start = np.random.default_rng(random_state).standard_normal(graph.shape[0])
+        u = eigsh(affinity, n_dims, which="LA", v0=start, tol=1e-4, ncv=max(40, 3 * n_dims))[1]
+    return u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,62 @@
+"""Autoencoder + spectral clustering: the same code, cut where its neighbour graph is thin."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor, nn
+
+from dclib import parallel
+from dclib.base import COUNT, Points
+from dclib.graphs import neighbour_graph, spectral_map
+from dclib.methods.autoencoder_kmeans import AutoencoderKMeans
+from dclib.training import fit_kmeans, in_batches
+
+
+class AutoencoderSpectral(AutoencoderKMeans):
+    """Train an autoencoder on the reconstruction error, then cut the neighbour graph of its codes.
+
+    Spectral clustering (Ng et al. 2001) on the graph that joins each code to its nearest ones: the leading
+    eigenvectors of the normalised graph, and k-means on their rows. The graph is sparse, so memory grows with the
+    number of points and not with its square. A new point gets the cluster of the nearest training code.
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    n_neighbors
+        k, the codes to which each is joined.
+    **shared
+        The parameters of :class:`~dclib.methods.autoencoder_kmeans.AutoencoderKMeans`.
+
+    Examples
+    --------
+    >>> from dclib import AutoencoderSpectral, load
+    >>> digits = load("digits")
+    >>> model = AutoencoderSpectral(10, hidden=(64,), pretrain_epochs=2, random_state=0).fit(digits.x)
+    >>> model.labels_.shape
+    (1797,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {"n_neighbors": [COUNT]}
+
+    def __init__(self, n_clusters: int = 10, *, n_neighbors: int = 10, **shared: Any) -> None:
+        super().__init__(n_clusters, **shared)
+        self.n_neighbors = n_neighbors
+
+    def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
+        """Cut the neighbour graph of the codes of ``x`` (n, D) into ``n_clusters``, and keep the codes."""
+        z = self._placed(in_batches(self.network_.encoder, x))
+        graph = neighbour_graph(z.cpu().numpy(), self.n_neighbors)
+        rows = torch.as_tensor(spectral_map(graph, n_clusters, self.seed_))
+        labels = torch.as_tensor(fit_kmeans(rows, n_clusters, n_init, self.seed_).labels_)
+        self.labels_ = parallel.from_first(labels).numpy().astype(np.int64)
+        self.network_.codes = nn.Parameter(z, requires_grad=False)
+
+    def assign(self, z: Tensor) -> Tensor:
+        """Return the cluster (n,) of each code ``z`` (n, d): that of the nearest training code."""
+        known = self.network_.codes.cpu().numpy()
+        nearest = KNeighborsClassifier(1).fit(known, self.labels_)
+        found = parallel.from_first(torch.as_tensor(nearest.predict(self._placed(z).cpu().numpy())))
+        return found.to(z.device)

@@ -1,0 +1,120 @@
+"""DCN, deep clustering network: k-means and the autoencoder it runs on, trained in turns.
+
+Source: Yang, Fu, Sidiropoulos, Hong, "Towards K-means-friendly Spaces: Simultaneous Deep Learning and Clustering",
+ICML 2017.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from dclib import parallel
+from dclib.base import COUNT, WEIGHT, Batch, Points, RefiningClusterer
+
+
+def kmeans_loss(z: Tensor, centroids: Tensor, labels: Tensor) -> Tensor:
+    """Return half the squared distance of codes to the centroids they belong to, a mean over points (DCN, eq. 5).
+
+    Parameters
+    ----------
+    z
+        Codes (m, d).
+    centroids
+        M, cluster centres (K, d), held fixed.
+    labels
+        s, the cluster (m,) of each code, held fixed.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dcn`.
+    """
+    return (z - centroids.detach()[labels]).square().sum(dim=1).mean() / 2
+
+
+def running_means(centroids: Tensor, counts: Tensor, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return centroids and counts after they have seen a mini-batch (DCN, eq. 8, for all its points at once).
+
+    The paper takes one point after the other and moves its centroid by 1/c_k of the way, where c_k counts the points
+    that the centroid has seen. That is a running mean, so a mini-batch can be added in one go.
+
+    Parameters
+    ----------
+    centroids
+        M, cluster centres (K, d).
+    counts
+        c, points that each centroid has seen (K,).
+    z
+        Codes (m, d).
+    labels
+        s, the cluster (m,) of each code.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dcn`.
+    """
+    sums = parallel.summed(torch.zeros_like(centroids).index_add_(0, labels, z))
+    new = parallel.summed(torch.zeros_like(counts).index_add_(0, labels, torch.ones_like(z[:, 0])))
+    total = counts + new
+    return (counts[:, None] * centroids + sums) / total[:, None], total
+
+
+class DCN(RefiningClusterer):
+    """Deep clustering network (Yang et al. 2017).
+
+    Minimises L = L_R + (λ/2) Σ‖z_i − μ_{s_i}‖² in turns: the network by gradient steps, the assignments s by the
+    nearest centroid, the centroids by running means. No gradient reaches the centroids.
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    weight
+        λ, the weight of the clustering loss, beside the *mean* squared error of the reconstruction.
+    start_count
+        Points that a centroid counts as seen when a round begins. The paper starts at none, so that the first points
+        would throw the centroids about; the authors' code starts at 100.
+    **shared
+        The parameters of :class:`~dclib.base.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
+
+    Examples
+    --------
+    >>> from dclib import DCN, load
+    >>> digits = load("digits")
+    >>> model = DCN(10, hidden=(64,), pretrain_epochs=2, epochs=2, random_state=0).fit(digits.x)
+    >>> model.centroids_.shape
+    (10, 10)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {"weight": [WEIGHT], "start_count": [COUNT]}
+
+    def __init__(self, n_clusters: int = 10, *, weight: float = 0.05, start_count: int = 100, **shared: Any) -> None:
+        super().__init__(n_clusters, **shared)
+        self.weight = weight
+        self.start_count = start_count
+
+    def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
+        """Put ``n_clusters`` centroids where k-means finds them; each counts as having seen ``start_count`` points."""
+        super().start_clusters(x, n_clusters, n_init)
+        self.network_.centroids.requires_grad_(False)
+        counts = torch.full((n_clusters,), float(self.start_count), device=x.device)
+        self.network_.counts = nn.Parameter(counts, requires_grad=False)
+
+    def refresh(self, x: Points) -> Tensor:
+        """Return the nearest centroid (n,) of each point; it stays the point's cluster for one epoch."""
+        self._assigned = super().refresh(x)
+        return self._assigned
+
+    def clustering_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of k-means on a mini-batch, with centroids and assignments held fixed."""
+        return kmeans_loss(batch.z, self.network_.centroids, self._assigned[batch.index])
+
+    @torch.no_grad()
+    def _after_step(self, phase: str, batch: Batch) -> None:
+        """Assign the mini-batch anew, with the network it has just trained, and let its centroids follow."""
+        if phase not in self.refreshed:
+            return
+        z = self.network_.eval().encoder(batch.x)
+        centroids, counts = self.network_.centroids, self.network_.counts
+        moved, seen = running_means(centroids, counts, z, self.assign(z))
+        centroids.copy_(moved), counts.copy_(seen)

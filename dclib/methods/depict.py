@@ -1,0 +1,184 @@
+"""DEPICT: a softmax layer that predicts, under noise, a balanced version of what it says without.
+
+Source: Ghasedi Dizaji, Herandi, Deng, Cai, Huang, "Deep Clustering via Joint Convolutional Autoencoder Embedding and
+Relative Entropy Minimization", ICCV 2017.
+"""
+
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, ClassVar
+
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss, normalize, one_hot
+
+from dclib.base import COUNT_OR_NONE, Batch, Points, RefiningClusterer, Stage
+from dclib.methods.dec import target_distribution
+from dclib.networks import activations
+from dclib.training import in_batches
+
+
+def balanced_target(p: Tensor) -> Tensor:
+    """Return q: the answers p over the square root of the cluster's size, normalised (DEPICT, eq. 6).
+
+    Parameters
+    ----------
+    p
+        Soft assignments (n, K) of *all* points, since the cluster size sums over them.
+
+    Returns
+    -------
+    Tensor
+        q (n, K); each row sums to one.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/depict`.
+    """
+    weight = p / p.sum(dim=0).sqrt()  # (n, K)
+    return weight / weight.sum(dim=1, keepdim=True)
+
+
+def cross_entropy(q: Tensor, logits: Tensor) -> Tensor:
+    """Return −Σ_k q_k log p_k, a mean over points, where p is the softmax of ``logits`` (DEPICT, eq. 8).
+
+    Parameters
+    ----------
+    q
+        Targets (m, K), held fixed.
+    logits
+        Answers (m, K) before the softmax.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/depict`.
+    """
+    return -(q * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
+    "balanced": balanced_target,
+    "squared": target_distribution,
+    "plain": lambda p: p,
+}
+
+
+class DEPICT(RefiningClusterer):
+    """Deep embedded regularised clustering (Ghasedi Dizaji et al. 2017).
+
+    A softmax layer on the code says to which cluster a point belongs. A target Q is made from its answers to the points
+    as they are, with a term that balances the clusters. The same layer then has to give Q for noisy points, while each
+    layer of the decoder reconstructs its layer of the clean encoder: L = CE(Q, P̃) + Σ_l mean (h_l − ĥ_l)².
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    shape
+        Height and width of the images. ``None``: the points are no images, and the network is fully connected.
+    hidden
+        Channels of the encoder's convolutions.
+    noise
+        Share of each layer's input that is set to zero in the noisy encoder.
+    target
+        ``"balanced"``, the paper's: p over the square root of the cluster's size. ``"squared"``, what the authors' code
+        does: DEC's. ``"plain"``: p itself, without balance, to see what it is good for.
+    start_epochs
+        Passes over the data in which the softmax layer learns the clusters of k-means.
+    **shared
+        The parameters of :class:`~dclib.base.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
+
+    Examples
+    --------
+    >>> from dclib import DEPICT, load
+    >>> digits = load("digits")
+    >>> model = DEPICT(10, shape=(8, 8), hidden=(8,), pretrain_epochs=2, epochs=2, random_state=0).fit(digits.x)
+    >>> model.predict_proba(digits.x).shape
+    (1797, 10)
+    """
+
+    convolutional: ClassVar[bool] = True
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "quick": {"hidden": (8,), "start_epochs": 1},
+        "full": {"pretrain_epochs": 15, "overcluster_epochs": 5, "epochs": 10},
+    }
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "noise": [Interval(Real, 0, 1, closed="left")],
+        "target": [StrOptions(set(TARGETS))],
+        "start_epochs": [COUNT_OR_NONE],
+    }
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        shape: Sequence[int] | None = None,
+        hidden: Sequence[int] = (16, 32),
+        noise: float = 0.1,
+        target: str = "balanced",
+        start_epochs: int = 3,
+        **shared: Any,
+    ) -> None:
+        super().__init__(n_clusters, shape=shape, hidden=hidden, **shared)
+        self.noise = noise
+        self.target = target
+        self.start_epochs = start_epochs
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Return the softmax layer's answers (n, K) to codes ``z`` (n, d), before the softmax (DEPICT, eq. 1)."""
+        return z @ self.network_.centroids.to(z).T + self.network_.bias.to(z)
+
+    def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
+        """Run k-means; its centroids, each of length one, are the first weights of the softmax layer."""
+        super().start_clusters(x, n_clusters, n_init)
+        self.network_.centroids = nn.Parameter(normalize(self.network_.centroids.detach()))
+        self.network_.bias = nn.Parameter(torch.zeros(n_clusters, device=x.device))
+
+    def _stages(self, n: int) -> list[Stage]:
+        stages = super()._stages(n)
+        stages.insert(-1, self._learn_start)
+        return stages
+
+    def _learn_start(self, x: Points) -> None:
+        """Teach the softmax layer, and the network with it, the clusters of k-means."""
+        self._target = one_hot(torch.as_tensor(self.labels_, device=x.device), self.n_clusters).float()
+        self._train("start", x, self.start_epochs, self.lr)
+
+    @torch.no_grad()
+    def refresh(self, x: Points) -> Tensor:
+        """Recompute the clean answers p and the target q over all points ``x`` (n, D); return the clusters (n,)."""
+        p = in_batches(lambda part: self.logits(self.network_.encoder(part)).softmax(dim=1), x)
+        self._target = TARGETS[self.target](p.clamp_min(1e-12))  # a cluster may have died out altogether
+        return p.argmax(dim=1)
+
+    def both_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the layer-wise reconstruction error of a mini-batch (DEPICT, eq. 8) and its noisy codes (m, d).
+
+        The clean activations carry no gradient: a layer could otherwise lower its error by shrinking them.
+        """
+        wanted = batch.view if self.reconstruct == "view" else batch.x
+        with torch.no_grad():
+            clean = [wanted, *activations(self.network_.encoder, wanted)]
+        *_, z = activations(self.network_.encoder, batch.view, self.noise)
+        drawn = activations(self.network_.decoder, z)[::-1]  # from the image inwards; the code itself is not compared
+        return sum(mse_loss(mine, aim) for mine, aim in zip(drawn, clean, strict=False)), z
+
+    def representation_loss(self, batch: Batch) -> Tensor:
+        """Return the layer-wise reconstruction error of a mini-batch, drawn from noisy codes."""
+        return self.both_losses(batch)[0]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return L = CE(Q, P̃) + the layer-wise reconstruction error (DEPICT, eq. 8)."""
+        error, z = self.both_losses(batch)
+        return error + cross_entropy(self._target[batch.index], self.logits(z))
+
+    def assign(self, z: Tensor) -> Tensor:
+        """Return the cluster (n,) with the largest answer."""
+        return self.logits(z).argmax(dim=1)
+
+    @torch.no_grad()
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Return the soft assignments p (n, K) of the points ``X`` (n, D), without noise."""
+        return self.logits(self._codes(self._validated(X))).softmax(dim=1).cpu().numpy()
