@@ -101,26 +101,44 @@ def conv_autoencoder(
     -----
     Derived in :doc:`/notebooks/autoencoders/dbc`.
     """
-
-    def bent(width: int) -> list[nn.Module]:
-        return [nn.BatchNorm2d(width), nn.ReLU()] if batch_norm else [nn.ReLU()]
-
-    sizes, widths = [tuple(shape)], (1, *channels)
-    down, up = [nn.Unflatten(1, (1, *shape))], [nn.Flatten()]  # up is built from its end
+    widths, sizes = (1, *channels), [tuple(shape)]
+    down, up = [nn.Unflatten(1, (1, *shape))], [nn.Flatten()]
     for n_in, n_out in pairwise(widths):
-        down += [nn.Conv2d(n_in, n_out, kernel, stride=2, padding=kernel // 2), *bent(n_out)]
-        up = [*bent(n_out), widen(n_out, n_in, kernel, sizes[-1]), *up]
+        narrow, widen = strided_pair(n_in, n_out, kernel, sizes[-1])
+        down = [*down, narrow, *bend(n_out, batch_norm)]
+        up = [*bend(n_out, batch_norm), widen, *up]  # built from its end
         sizes.append(tuple(-(-size // 2) for size in sizes[-1]))  # half, rounded up
     last = (widths[-1], *sizes[-1])
-    down += [nn.Flatten(), nn.Linear(math.prod(last), latent_dim)]
+    down = [*down, nn.Flatten(), nn.Linear(math.prod(last), latent_dim)]
     up = [nn.Linear(latent_dim, math.prod(last)), nn.Unflatten(1, last), *up]
     return Autoencoder(nn.Sequential(*down), nn.Sequential(*up))
 
 
-def widen(n_in: int, n_out: int, kernel: int, size: tuple[int, ...]) -> nn.Module:
-    """Return the layer that undoes a convolution of stride two and ends at height and width ``size``."""
-    odd = tuple(1 - side % 2 for side in size)  # two sizes have the same half: say which it was
-    return nn.ConvTranspose2d(n_in, n_out, kernel, stride=2, padding=kernel // 2, output_padding=odd)
+def strided_pair(n_in: int, n_out: int, kernel: int, size: Sequence[int]) -> tuple[nn.Module, nn.Module]:
+    """Return a convolution of stride two, and the transposed one that leads back to height and width ``size``.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Channels before and behind the convolution.
+    kernel
+        Height and width of its filters, an odd number.
+    size
+        Height and width before it.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dbc`.
+    """
+    pad = kernel // 2
+    odd = tuple(1 - side % 2 for side in size)  # two sizes have one half: say which it was
+    narrow = nn.Conv2d(n_in, n_out, kernel, stride=2, padding=pad)
+    return narrow, nn.ConvTranspose2d(n_out, n_in, kernel, stride=2, padding=pad, output_padding=odd)
+
+
+def bend(width: int, batch_norm: bool) -> list[nn.Module]:
+    """Return what comes behind a convolution of so many channels: a ReLU, with batch normalisation before it or not."""
+    return [nn.BatchNorm2d(width), nn.ReLU()] if batch_norm else [nn.ReLU()]
 
 
 def leaves(network: nn.Module) -> Iterator[nn.Module]:

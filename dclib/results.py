@@ -42,10 +42,20 @@ NAMES = {
     ("autoencoder-kmeans", ""): "autoencoder + k-means",
     ("autoencoder-kmeans", "augment=None"): "autoencoder + k-means",
     ("autoencoder-kmeans", "augment=None,whiten=False"): "autoencoder + k-means, bare",
+    ("autoencoder-spectral", ""): "autoencoder + spectral",
     ("dec", ""): "DEC",
     ("dec", "augment=None"): "DEC",
     ("dec", "augment=None,epochs=30,overcluster=5,pretrain_epochs=20"): "DEC, short training",
     ("dec", "augment=None,overcluster=0,whiten=False"): "DEC, bare",
+    ("idec", ""): "IDEC",
+    ("idec", "augment=None"): "IDEC",
+    ("dbc", ""): "DBC",
+    ("dbc", "augment=None"): "DBC",
+    ("dcn", ""): "DCN",
+    ("dcn", "augment=None"): "DCN",
+    ("depict", ""): "DEPICT",
+    ("depict", "augment=None"): "DEPICT",
+    ("den", ""): "DEN",
 }
 AUGMENTED = " + augmentation"  # added to the name of a row whose images were augmented
 CHOSEN, RERUN = "†", "‡"
