@@ -119,7 +119,8 @@ class Persistent:
             after, before = (fixed_linear(torch.eye(width), torch.zeros(width)).to(device) for _ in range(2))
             network.encoder = nn.Sequential(network.encoder, after)
             network.decoder = nn.Sequential(before, network.decoder)
-        for name in state.keys() - network.state_dict().keys():
+        known = network.state_dict().keys()
+        for name in [name for name in state if name not in known]:  # in their order: the optimiser goes by it
             network.register_parameter(name, nn.Parameter(torch.empty_like(state[name], device=device)))
         network.load_state_dict(state)
         self._place["white"] = white

@@ -56,7 +56,7 @@ class AutoencoderSpectral(AutoencoderKMeans):
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) of each code ``z`` (n, d): that of the nearest training code."""
-        known = self.network_.codes.cpu().numpy()
+        known = self.network_.codes.detach().cpu().numpy()
         nearest = KNeighborsClassifier(1).fit(known, self.labels_)
         found = parallel.from_first(torch.as_tensor(nearest.predict(self._placed(z).cpu().numpy())))
         return found.to(z.device)

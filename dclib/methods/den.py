@@ -124,7 +124,7 @@ class DEN(AutoencoderKMeans):
         self,
         n_clusters: int = 10,
         *,
-        locality: float = 0.5,
+        locality: float = 2.0,
         sparsity: float = 0.02,
         n_neighbors: int = 5,
         width: float | None = None,

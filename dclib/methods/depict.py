@@ -83,8 +83,8 @@ class DEPICT(RefiningClusterer):
     noise
         Share of each layer's input that is set to zero in the noisy encoder.
     target
-        ``"balanced"``, the paper's: p over the square root of the cluster's size. ``"squared"``, what the authors' code
-        does: DEC's. ``"plain"``: p itself, without balance, to see what it is good for.
+        ``"squared"``, what the authors' code does: DEC's. ``"balanced"``, the paper's: p over the square root of the
+        cluster's size. ``"plain"``: p itself, without balance, to see what it is good for.
     start_epochs
         Passes over the data in which the softmax layer learns the clusters of k-means.
     **shared
@@ -117,7 +117,7 @@ class DEPICT(RefiningClusterer):
         shape: Sequence[int] | None = None,
         hidden: Sequence[int] = (16, 32),
         noise: float = 0.1,
-        target: str = "balanced",
+        target: str = "squared",
         start_epochs: int = 3,
         **shared: Any,
     ) -> None:

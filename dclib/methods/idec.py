@@ -22,8 +22,8 @@ class IDEC(DEC):
     n_clusters
         K, the number of clusters.
     weight
-        γ, the weight of the clustering loss. The reconstruction error is a *mean* over the D values of a point; with a
-        sum in its place, the same compromise needs γ · D.
+        γ, the weight of the clustering loss; the paper has 0.1. The reconstruction error is a *mean* over the D values
+        of a point, on data of unit mean square; with a sum in its place, the same compromise needs γ · D.
     **shared
         The parameters of :class:`~dclib.methods.dec.DEC`.
 
@@ -38,7 +38,7 @@ class IDEC(DEC):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {"weight": [WEIGHT]}
 
-    def __init__(self, n_clusters: int = 10, *, weight: float = 0.1, **shared: Any) -> None:
+    def __init__(self, n_clusters: int = 10, *, weight: float = 1.0, **shared: Any) -> None:
         super().__init__(n_clusters, **shared)
         self.weight = weight
 

@@ -109,7 +109,7 @@ SMALL = dict(hidden=(4,), pretrain_epochs=2, epochs=2, overcluster=0, tol=0, n_i
 
 def test_loss_is_layer_wise_error_plus_cross_entropy_of_noisy_answers_with_clean_targets():
     digits = load("digits")
-    model = DEPICT(10, shape=(8, 8), **SMALL, noise=0.0).fit(digits.x)
+    model = DEPICT(10, shape=(8, 8), **SMALL, noise=0.0, target="balanced").fit(digits.x)
     x = torch.as_tensor(digits.x / model.scale_)
     clusters = model.refresh(x)
     network, index = model.network_, torch.tensor([4, 2, 9])
