@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dclib import parallel, results
+from dclib.methods import METHODS
 
 SMALL = ("hidden=[64]", "pretrain_epochs=8", "epochs=6", "overcluster_epochs=6", "n_init=10")
 
@@ -59,7 +60,11 @@ def _work(rank: int, port: int, folder: str) -> None:
         if rank < 2:  # the third has no gradient at all
             (layer.weight.sum() * (rank + 1)).backward()
         parallel.sum_gradients(layer)
+        norm = torch.nn.BatchNorm1d(2)
+        norm.running_mean.fill_(float(rank))
+        parallel.mean_buffers(norm)
         found = {
+            "buffer": norm.running_mean.tolist(),
             "share": mine.tolist(),
             "joined": parallel.gathered(mine[:, None] * 2, 10).flatten().tolist(),
             "first": parallel.from_first(torch.tensor([rank])).tolist(),
@@ -79,7 +84,31 @@ def test_three_processes_share_gather_and_sum(tmp_path, free_port):
     for each in found:
         np.testing.assert_array_equal(each["joined"], np.arange(10) * 2)
         assert each["first"] == [0] and each["sum"] == [3]
+        assert each["buffer"] == [1.0, 1.0]
         assert each["weight"] == [[0.0, 0.0]] and each["gradient"] == [[3.0, 3.0]]
+
+
+def _fit_every_method(rank: int, port: int, folder: str) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    x = np.random.default_rng(0).standard_normal((101, 16)).astype(np.float32)
+    found = {}
+    for name, cls in METHODS.items():
+        how = cls.settings("quick") | {"shape": (4, 4) if cls.convolutional else None, "batch_size": 50}
+        model = cls(**how | {"n_clusters": 4, "random_state": 0}).fit(x)  # a batch of one: a process has no point
+        state = {key: float(value.double().sum()) for key, value in model.network_.state_dict().items()}
+        found[name] = {"labels": model.labels_.tolist(), "state": state}
+    Path(folder, f"{rank}.json").write_text(json.dumps(found))
+    parallel.finish()
+
+
+def test_every_method_ends_in_the_same_state_in_both_processes(tmp_path, free_port):
+    torch.multiprocessing.spawn(_fit_every_method, (free_port, str(tmp_path)), nprocs=2)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first.keys() == METHODS.keys()
+    for name in METHODS:
+        assert first[name]["labels"] == second[name]["labels"], name
+        assert first[name]["state"] == pytest.approx(second[name]["state"], rel=1e-5, abs=1e-4), name
 
 
 def test_records_name_the_processes():
