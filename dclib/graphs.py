@@ -26,27 +26,33 @@ def nearest(x: NDArray, n_neighbors: int) -> tuple[NDArray[np.float64], NDArray[
 
 
 def neighbour_graph(x: NDArray, n_neighbors: int = 10) -> sp.csr_array:
-    """Return the symmetric graph W (n, n): 1 where either of two points is among the other's nearest.
+    """Return W (n, n): 1 where either of two points is among the other's nearest.
 
     Parameters
     ----------
     x
         Points (n, D).
     n_neighbors
-        k. The graph has between n k / 2 and n k edges, so memory grows with n and not with its square.
+        k. The graph is symmetric and has between n k / 2 and n k edges: memory grows with n, not with its square.
 
     Notes
     -----
     Derived in :doc:`/notebooks/autoencoders/autoencoder_kmeans`.
     """
     _, place = nearest(x, n_neighbors)
-    ends = np.arange(len(x) + 1) * place.shape[1]
-    graph = sp.csr_array((np.ones(place.size), place.ravel(), ends), shape=(len(x), len(x)))
+    n, ends = len(x), np.arange(len(x) + 1) * place.shape[1]  # where each row ends
+    graph = sp.csr_array((np.ones(place.size), place.ravel(), ends), shape=(n, n))
     return graph.maximum(graph.T)
 
 
-def spectral_map(graph: sp.csr_array, n_dims: int, random_state: int = 0) -> NDArray[np.float64]:
-    """Return the rows of the leading eigenvectors of D^-1/2 W D^-1/2, each of length one (Ng et al. 2001).
+def spectral_map(
+    graph: sp.csr_array,
+    n_dims: int,
+    random_state: int = 0,
+) -> NDArray[np.float64]:
+    """Return the leading eigenvectors of D^-1/2 W D^-1/2, with rows of length one.
+
+    These are the points (n, ``n_dims``) on which Ng et al. (2001) run k-means.
 
     Parameters
     ----------
@@ -67,5 +73,6 @@ def spectral_map(graph: sp.csr_array, n_dims: int, random_state: int = 0) -> NDA
         u = np.linalg.eigh(affinity.toarray())[1][:, -n_dims:]
     else:
         start = np.random.default_rng(random_state).standard_normal(graph.shape[0])
-        u = eigsh(affinity, n_dims, which="LA", v0=start, tol=1e-4, ncv=max(40, 3 * n_dims))[1]
+        size = {"ncv": max(40, 3 * n_dims), "tol": 1e-4}
+        u = eigsh(affinity, n_dims, which="LA", v0=start, **size)[1]
     return u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-12)

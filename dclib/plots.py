@@ -677,6 +677,34 @@ def lines(
     ax.legend(loc="upper left", fontsize=9.5)
 
 
+@_drawn(size=(6.4, 3.8))
+def score_scatter(
+    runs: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    *,
+    xlabel: str = "loss",
+    ylabel: str = "ACC",
+    ax: Axes | None = None,
+) -> Figure | Axes:
+    """Draw one mark a run, a score over another number; a colour and a shape for each group of runs.
+
+    Parameters
+    ----------
+    runs
+        Name of each group, and for its runs (m,) the number and the score.
+    xlabel, ylabel
+        What the axes measure.
+    ax
+        Where to draw; a new figure if ``None``.
+    """
+    for i, (name, (number, score)) in enumerate(runs.items()):
+        colour, marker = PALETTE[(0, 2, 1, 4, 5, 6)[i % 6]], MARKERS[i % 4]
+        ax.scatter(_array(number), _array(score), s=44, color=colour, marker=marker, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(axis="y")
+    if len(runs) > 1:
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9.5)
+
+
 @_drawn(size=(6.4, 3.0))
 def score_histograms(
     samples: Mapping[str, ArrayLike], *, truth: float, xlabel: str = "ACC", ax: Axes | None = None
@@ -724,6 +752,44 @@ def space_gallery(spaces: Mapping[str, ArrayLike], labels: ArrayLike, n_points: 
             ax.set_title(title, fontsize=9.5)
             ax.set(xticks=[], yticks=[])
     return figure
+
+
+def clustering_grid(
+    points: Mapping[str, ArrayLike],
+    found: Mapping[str, Mapping[str, ArrayLike]],
+    notes: Mapping[str, Mapping[str, str]] | None = None,
+) -> Figure:
+    """Draw many clusterings as small maps: a row a data set, a column an algorithm, noise (−1) in grey.
+
+    Parameters
+    ----------
+    points
+        Name and points (n, 2) of each data set.
+    found
+        For each data set the clusters (n,) of each algorithm, by name; the same algorithms in every row.
+    notes
+        For each data set and algorithm a few characters to write below the map, e.g. a score.
+    """
+    names = list(next(iter(found.values())))
+    figure, axes = panels(len(points), len(names), (1.2 * len(names) + 0.3, 1.25 * len(points) + 0.2))
+    figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02)
+    with rc_context(STYLE):
+        for row, (data, x) in zip(np.reshape(axes, (len(points), len(names))), points.items(), strict=True):
+            for ax, name in zip(row, names, strict=True):
+                ax.scatter(*np.asarray(x).T, s=3, c=_by_size(np.asarray(found[data][name])), linewidths=0)
+                ax.set(xticks=[], yticks=[])
+                ax.set_xlabel((notes or {}).get(data, {}).get(name, ""), fontsize=9, labelpad=2)
+            row[0].set_ylabel(data, fontsize=9.5)
+        for ax, name in zip(figure.axes, names, strict=False):
+            ax.set_title(name, fontsize=9.5, loc="center")
+    return figure
+
+
+def _by_size(labels: NDArray) -> NDArray:
+    """Return a colour a point: the largest cluster has the first of the palette, points without a cluster are grey."""
+    values, counts = np.unique(labels[labels >= 0], return_counts=True)
+    colours = {k: PALETTE[rank % 10] for rank, k in enumerate(values[np.argsort(-counts, kind="stable")])}
+    return np.array([colours.get(k, INK) for k in labels])
 
 
 class ScoreTable:

@@ -135,6 +135,22 @@ def test_space_gallery_has_a_panel_a_space() -> None:
     assert len(plots.space_gallery({"x": X, "x again": X}, Y).axes) == 2
 
 
+def test_clustering_grid_has_a_row_a_data_set_and_greys_noise() -> None:
+    x, labels = X[:6, 20:22], np.array([-1, 0, 0, 1, 1, 1])
+    figure = plots.clustering_grid(
+        {"a": x, "b": x},
+        {name: {"one": labels, "two": labels, "three": labels} for name in "ab"},
+        {"a": {"two": "0.50"}},
+    )
+    assert len(figure.axes) == 6
+    assert [ax.get_title() for ax in figure.axes] == ["one", "two", "three", "", "", ""]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["", "0.50", "", "", "", ""]
+    assert figure.axes[3].get_ylabel() == "b"
+    drawn = figure.axes[0].collections[0].get_facecolors()[:, :3]
+    np.testing.assert_allclose(drawn[[0, 1, 3]], [to_rgb(c) for c in (plots.INK, plots.PALETTE[1], plots.PALETTE[0])])
+    assert len(plots.clustering_grid({"a": x}, {"a": {"one": labels}}).axes) == 1
+
+
 def test_score_table_rounds_floats_only() -> None:
     assert "| a | 0.123 | 7 |" in repr(plots.ScoreTable({"a": {"ACC": 0.12345, "K": 7}}))
 
@@ -367,6 +383,17 @@ def test_lines_draws_every_curve_and_the_diagonal() -> None:
     assert [line.get_label() for line in ax.lines[:2]] == ["square", "root"] and len(ax.lines) == 3
     np.testing.assert_allclose(ax.lines[0].get_ydata(), x**2)
     assert ax.get_xlabel() == "x" and [text.get_text() for text in ax.get_legend().get_texts()] == ["square", "root"]
+
+
+def test_score_scatter_has_a_mark_a_run_and_a_legend_for_several_groups() -> None:
+    runs = {"ten": ([0.1, 0.2, 0.3], [0.5, 0.7, 0.6]), "forty": ([0.05, 0.06], [0.4, 0.5])}
+    ax = plots.score_scatter(runs, xlabel="error").axes[0]
+    assert [group.get_offsets().tolist() for group in ax.collections] == [
+        [list(pair) for pair in zip(*group, strict=True)] for group in runs.values()
+    ]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ten", "forty"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("error", "ACC")
+    assert plots.score_scatter({"ten": runs["ten"]}).axes[0].get_legend() is None
 
 
 def test_label_change_has_one_curve_a_phase() -> None:

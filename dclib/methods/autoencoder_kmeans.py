@@ -11,7 +11,7 @@ from dclib.training import fit_kmeans, in_batches
 
 
 class AutoencoderKMeans(DeepClusterer):
-    """Train an autoencoder on the reconstruction error, then run k-means on its codes.
+    """Train an autoencoder to reconstruct, then run k-means on its codes.
 
     Nothing in the first step knows that the second will come: L = L_R, and L_C is absent. This is also the start of
     :class:`~dclib.methods.dec.DEC`, so with the same settings and ``random_state`` the two share their network up to
@@ -22,10 +22,15 @@ class AutoencoderKMeans(DeepClusterer):
     n_clusters
         K, the number of clusters.
     directions
-        Cluster the directions of the codes, z / ‖z‖, instead of the codes (spherical k-means). The length of a white
-        code tells how far a point is from the mean point, which says more of its style than of its cluster.
+        Cluster the directions of the codes, z / ‖z‖, instead of the codes: k-means on the unit sphere. (Spherical
+        k-means would scale the centroids to length one, too; here they stay means.) The length of a white code tells
+        how far a point is from the mean point, which says more of its style than of its cluster.
     **shared
         The parameters of :class:`~dclib.base.DeepClusterer`.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/autoencoder_kmeans`.
 
     Examples
     --------
@@ -46,8 +51,9 @@ class AutoencoderKMeans(DeepClusterer):
         self.directions = directions
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
-        """Put ``n_clusters`` centroids where k-means finds them, on the codes of ``x`` or on their directions."""
-        self._start_at(fit_kmeans(self._placed(in_batches(self.network_.encoder, x)), n_clusters, n_init, self.seed_))
+        """Put ``n_clusters`` centroids where k-means finds them."""
+        z = self._placed(in_batches(self.network_.encoder, x))
+        self._start_at(fit_kmeans(z, n_clusters, n_init, self.seed_))
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) of each code ``z`` (n, d): that of the nearest centroid."""

@@ -64,6 +64,8 @@ class DBC(DEC):
         a, the power of the target.
     batch_norm
         Normalise each channel before each ReLU.
+    pretrain_epochs, overcluster_epochs, epochs
+        As in :class:`~dclib.methods.dec.DEC`, and shorter: a convolution costs more and needs fewer.
     **shared
         The parameters of :class:`~dclib.methods.dec.DEC`.
 
@@ -94,9 +96,13 @@ class DBC(DEC):
         hidden: Sequence[int] = (16, 32, 64),
         power: float = 2.0,
         batch_norm: bool = True,
+        pretrain_epochs: int = 10,
+        overcluster_epochs: int = 10,
+        epochs: int = 10,
         **shared: Any,
     ) -> None:
-        super().__init__(n_clusters, shape=shape, hidden=hidden, **shared)
+        lengths = {"pretrain_epochs": pretrain_epochs, "overcluster_epochs": overcluster_epochs, "epochs": epochs}
+        super().__init__(n_clusters, shape=shape, hidden=hidden, **lengths, **shared)
         self.power = power
         self.batch_norm = batch_norm
 

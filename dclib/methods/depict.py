@@ -87,6 +87,8 @@ class DEPICT(RefiningClusterer):
         cluster's size. ``"plain"``: p itself, without balance, to see what it is good for.
     start_epochs
         Passes over the data in which the softmax layer learns the clusters of k-means.
+    pretrain_epochs, overcluster_epochs, epochs
+        As elsewhere, and shorter: a convolution costs more and needs fewer.
     **shared
         The parameters of :class:`~dclib.base.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
@@ -119,9 +121,13 @@ class DEPICT(RefiningClusterer):
         noise: float = 0.1,
         target: str = "squared",
         start_epochs: int = 3,
+        pretrain_epochs: int = 10,
+        overcluster_epochs: int = 10,
+        epochs: int = 10,
         **shared: Any,
     ) -> None:
-        super().__init__(n_clusters, shape=shape, hidden=hidden, **shared)
+        lengths = {"pretrain_epochs": pretrain_epochs, "overcluster_epochs": overcluster_epochs, "epochs": epochs}
+        super().__init__(n_clusters, shape=shape, hidden=hidden, **lengths, **shared)
         self.noise = noise
         self.target = target
         self.start_epochs = start_epochs
