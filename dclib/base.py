@@ -311,7 +311,12 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, D) finds them."""
-        self._start_at(fit_kmeans(in_batches(self.network_.encoder, x), n_clusters, n_init, self.seed_))
+        z = in_batches(self.network_.encoder, x)
+        self._start_at(fit_kmeans(self.placed(z), n_clusters, n_init, self.seed_))
+
+    def placed(self, z: Tensor) -> Tensor:
+        """Return the places (n, d) at which k-means sees codes ``z`` (n, d): by default the codes themselves."""
+        return z
 
     def _start_at(self, kmeans: KMeans) -> None:
         """Take centroids and labels from k-means."""
@@ -322,7 +327,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) of each code ``z`` (n, d): by default that of the nearest centroid."""
-        return torch.cdist(z, self.network_.centroids.to(z)).argmin(dim=1)
+        return torch.cdist(self.placed(z), self.network_.centroids.to(z)).argmin(dim=1)
 
     # -- what is written once -----------------------------------------------------------------------------------------
 
@@ -524,6 +529,29 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
     def _tell(self) -> None:
         if self.callback is not None:
             self.callback(self)
+
+
+class Spherical(DeepClusterer):
+    """A method whose k-means can look at the directions of codes alone.
+
+    Parameters
+    ----------
+    directions
+        Cluster the directions of the codes, z / ‖z‖, instead of the codes (spherical k-means). The length of a white
+        code tells how far a point is from the mean point, which says more of its style than of its cluster.
+    **shared
+        The parameters of :class:`DeepClusterer`.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {"directions": ["boolean"]}
+
+    def __init__(self, n_clusters: int = 10, *, directions: bool = False, **shared: Any) -> None:
+        super().__init__(n_clusters, **shared)
+        self.directions = directions
+
+    def placed(self, z: Tensor) -> Tensor:
+        """Return codes ``z`` (n, d), or their directions."""
+        return nn.functional.normalize(z, eps=torch.finfo(z.dtype).tiny) if self.directions else z
 
 
 class RefiningClusterer(DeepClusterer):

@@ -9,8 +9,13 @@ from sklearn.neighbors import NearestNeighbors
 DENSE = 200  # points; the eigenvectors of a smaller graph are computed in full
 
 
-def nearest(x: NDArray, n_neighbors: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return each point's nearest other points: distances (n, k) and places (n, k), nearest first.
+def nearest(
+    x: NDArray,
+    n_neighbors: int,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the nearest other points: distances (n, k) and places (n, k).
+
+    The nearest comes first.
 
     Parameters
     ----------
@@ -18,11 +23,15 @@ def nearest(x: NDArray, n_neighbors: int) -> tuple[NDArray[np.float64], NDArray[
         Points (n, D).
     n_neighbors
         k; with fewer other points, as many as there are.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/den`.
     """
     if len(x) == 1:
         return np.empty((1, 0)), np.empty((1, 0), dtype=np.int64)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(x) - 1)).fit(x)
-    return search.kneighbors()  # without an argument: of the fitted points, none its own neighbour
+    return search.kneighbors()  # of the fitted points, none its own neighbour
 
 
 def neighbour_graph(x: NDArray, n_neighbors: int = 10) -> sp.csr_array:
@@ -48,18 +57,24 @@ def neighbour_graph(x: NDArray, n_neighbors: int = 10) -> sp.csr_array:
 def spectral_map(
     graph: sp.csr_array,
     n_dims: int,
+    steps: int = 0,
     random_state: int = 0,
 ) -> NDArray[np.float64]:
     """Return the leading eigenvectors of D^-1/2 W D^-1/2, with rows of length one.
 
-    These are the points (n, ``n_dims``) on which Ng et al. (2001) run k-means.
+    With ``steps=0`` these are the points (n, ``n_dims``) on which Ng et al. (2001) run k-means. With more, each
+    eigenvector counts as much as is left of it after so many steps of a random walk on the graph: its eigenvalue to
+    that power (as in a diffusion map, Coifman and Lafon 2006). So a vector beyond the gap fades instead of being cut
+    off, and how many are taken hardly matters.
 
     Parameters
     ----------
     graph
         W (n, n), symmetric, non-negative.
     n_dims
-        Eigenvectors; as many as clusters are wanted.
+        Eigenvectors; Ng et al. take as many as clusters are wanted.
+    steps
+        Steps of the random walk, t.
     random_state
         Seed of the vector from which the iteration starts.
 
@@ -69,10 +84,11 @@ def spectral_map(
     """
     root = np.sqrt(np.maximum(graph.sum(axis=1), 1e-12))
     affinity = graph.multiply(1 / root[:, None]).multiply(1 / root).tocsr()
-    if graph.shape[0] <= DENSE:
-        u = np.linalg.eigh(affinity.toarray())[1][:, -n_dims:]
+    if graph.shape[0] <= max(DENSE, 4 * n_dims):
+        values, u = (part[..., -n_dims:] for part in np.linalg.eigh(affinity.toarray()))
     else:
         start = np.random.default_rng(random_state).standard_normal(graph.shape[0])
         size = {"ncv": max(40, 3 * n_dims), "tol": 1e-4}
-        u = eigsh(affinity, n_dims, which="LA", v0=start, **size)[1]
+        values, u = eigsh(affinity, n_dims, which="LA", v0=start, **size)
+    u = u * values.clip(0, 1) ** steps
     return u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-12)

@@ -80,9 +80,10 @@ def conv_autoencoder(
     kernel: int = 3,
     batch_norm: bool = False,
 ) -> Autoencoder:
-    """Build a convolutional autoencoder for images that come as rows of pixels; the decoder mirrors the encoder.
+    """Build a convolutional autoencoder whose decoder mirrors its encoder.
 
-    Each convolution halves height and width by its stride, as in Guo et al. 2018. Code and reconstruction are linear.
+    Images come and go as rows of pixels. Each convolution halves height and width by its stride, as in Guo et al.
+    2018. Code and reconstruction are linear.
 
     Parameters
     ----------
@@ -107,15 +108,20 @@ def conv_autoencoder(
         narrow, widen = strided_pair(n_in, n_out, kernel, sizes[-1])
         down = [*down, narrow, *bend(n_out, batch_norm)]
         up = [*bend(n_out, batch_norm), widen, *up]  # built from its end
-        sizes.append(tuple(-(-size // 2) for size in sizes[-1]))  # half, rounded up
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))  # half, rounded up
     last = (widths[-1], *sizes[-1])
     down = [*down, nn.Flatten(), nn.Linear(math.prod(last), latent_dim)]
     up = [nn.Linear(latent_dim, math.prod(last)), nn.Unflatten(1, last), *up]
     return Autoencoder(nn.Sequential(*down), nn.Sequential(*up))
 
 
-def strided_pair(n_in: int, n_out: int, kernel: int, size: Sequence[int]) -> tuple[nn.Module, nn.Module]:
-    """Return a convolution of stride two, and the transposed one that leads back to height and width ``size``.
+def strided_pair(
+    n_in: int,
+    n_out: int,
+    kernel: int,
+    size: Sequence[int],
+) -> tuple[nn.Module, nn.Module]:
+    """Return a convolution of stride two, and the transposed one that leads back.
 
     Parameters
     ----------
@@ -131,13 +137,25 @@ def strided_pair(n_in: int, n_out: int, kernel: int, size: Sequence[int]) -> tup
     Derived in :doc:`/notebooks/autoencoders/dbc`.
     """
     pad = kernel // 2
-    odd = tuple(1 - side % 2 for side in size)  # two sizes have one half: say which it was
-    narrow = nn.Conv2d(n_in, n_out, kernel, stride=2, padding=pad)
-    return narrow, nn.ConvTranspose2d(n_out, n_in, kernel, stride=2, padding=pad, output_padding=odd)
+    even = tuple(1 - side % 2 for side in size)  # two sizes have one half: say which
+    narrow = nn.Conv2d(n_in, n_out, kernel, 2, pad)
+    return narrow, nn.ConvTranspose2d(n_out, n_in, kernel, 2, pad, output_padding=even)
 
 
 def bend(width: int, batch_norm: bool) -> list[nn.Module]:
-    """Return what comes behind a convolution of so many channels: a ReLU, with batch normalisation before it or not."""
+    """Return what follows a convolution: batch norm, if wanted, and a ReLU.
+
+    Parameters
+    ----------
+    width
+        Channels of the convolution.
+    batch_norm
+        Whether to normalise.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dbc`.
+    """
     return [nn.BatchNorm2d(width), nn.ReLU()] if batch_norm else [nn.ReLU()]
 
 
@@ -151,7 +169,7 @@ def leaves(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def activations(network: nn.Module, x: Tensor, noise: float = 0.0) -> list[Tensor]:
-    """Return what each ReLU of a network answers, and after them the network's output.
+    """Return what each ReLU of a network answers, and after them its output.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -240,6 +240,41 @@ def latent_scatter(
     )
     ax.set_aspect("equal", "datalim")
     ax.spines[:].set_visible(False)
+
+
+@_drawn((5.6, 4.2))
+def clouds(
+    groups: Mapping[str, ArrayLike],
+    *,
+    cross: ArrayLike | None = None,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure | Axes:
+    """Draw overlapping clouds in one plane at the same scale, the first at the back, named in a legend.
+
+    Parameters
+    ----------
+    groups
+        Name and points (m, d) of each cloud. More than two dimensions are projected on the first two principal
+        directions of all points together.
+    cross : array-like (1, d), optional
+        A point to mark.
+    title
+        Title of the axes.
+    ax
+        Where to draw; a new figure if ``None``.
+    """
+    every = np.concatenate([np.asarray(z, dtype=float) for z in groups.values()])
+    axes = pca_axes(every) if every.shape[1] > 2 else None
+    for k, (name, z) in enumerate(groups.items()):
+        look = {"color": PALETTE[(0, 2, 1, 4)[k % 4]], "marker": MARKERS[k % len(MARKERS)], "label": name}
+        ax.scatter(*project(z, axes).T, s=24, alpha=0.75, edgecolors=INK, linewidths=0.15, **look)
+    if cross is not None:
+        ax.scatter(*project(cross, axes).T, marker="x", color="black", s=70, linewidths=2, path_effects=_halo(4))
+    ax.set(title=title, xticks=[], yticks=[])
+    ax.set_aspect("equal", "datalim")
+    ax.spines[:].set_visible(False)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _groups(ax: Axes, plane: NDArray, labels: NDArray, size: float) -> None:
@@ -649,6 +684,7 @@ def lines(
     xlabel: str = "",
     ylabel: str = "",
     diagonal: bool = False,
+    legend: str = "upper left",
     ax: Axes | None = None,
 ) -> Figure | Axes:
     """Draw one named curve for each entry of ``values`` (n,) over ``x`` (n,).
@@ -663,6 +699,8 @@ def lines(
         What the axes measure.
     diagonal
         Whether to draw the line of equal height and place, for maps from an interval to itself.
+    legend
+        Where to write the names, in matplotlib's words.
     ax
         Where to draw; a new figure if ``None``.
     """
@@ -674,7 +712,7 @@ def lines(
     if diagonal:
         ax.plot(x, x, color=INK, linewidth=0.8)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(loc="upper left", fontsize=9.5)
+    ax.legend(loc=legend, fontsize=9.5)
 
 
 @_drawn(size=(6.4, 3.8))
@@ -700,6 +738,7 @@ def score_scatter(
         colour, marker = PALETTE[(0, 2, 1, 4, 5, 6)[i % 6]], MARKERS[i % 4]
         ax.scatter(_array(number), _array(score), s=44, color=colour, marker=marker, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.grid(axis="y")
     if len(runs) > 1:
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9.5)
@@ -732,7 +771,96 @@ def score_histograms(
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def space_gallery(spaces: Mapping[str, ArrayLike], labels: ArrayLike, n_points: int = 600) -> Figure:
+@_drawn(size=(6.4, 3.0))
+def histograms(
+    samples: Mapping[str, ArrayLike],
+    *,
+    xlabel: str = "",
+    marks: Mapping[str, float] | None = None,
+    n_bins: int = 60,
+    ax: Axes | None = None,
+) -> Figure | Axes:
+    """Draw how a number is distributed in several samples, each with area one, and named places on the axis.
+
+    Parameters
+    ----------
+    samples
+        Name and values of each sample.
+    xlabel
+        What the number is.
+    marks
+        Name and place of vertical lines.
+    n_bins
+        Bars, the same for all samples.
+    ax
+        Where to draw; a new figure if ``None``.
+    """
+    everything = np.concatenate([_array(values).ravel() for values in samples.values()])
+    edges = np.histogram_bin_edges(everything, n_bins)
+    for i, (name, values) in enumerate(samples.items()):
+        ax.hist(_array(values).ravel(), edges, density=True, alpha=0.5, color=PALETTE[(0, 2, 1, 4)[i % 4]], label=name)
+    for i, (name, place) in enumerate((marks or {}).items()):
+        ax.axvline(place, color=INK, linestyle=("--", ":", "-.", "-")[i % 4], label=name)
+    ax.set(xlabel=xlabel, yticks=[])
+    ax.spines["left"].set_visible(False)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9.5)
+
+
+@_drawn(size=(6.4, 3.0))
+def heat_map(
+    values: ArrayLike,
+    *,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure | Axes:
+    """Draw a table (r, c) of numbers ≥ 0 as shades, white for zero and dark for its largest.
+
+    Parameters
+    ----------
+    values
+        The numbers.
+    rows, columns
+        Names; whole numbers from 0 if ``None``.
+    xlabel, ylabel
+        What columns and rows are.
+    title
+        Title of the axes.
+    ax
+        Where to draw; a new figure if ``None``.
+    """
+    values = _array(values)
+    ax.imshow(values, cmap="Blues", vmin=0, vmax=float(values.max()) or 1.0, aspect="auto")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_yticks(range(values.shape[0]), range(values.shape[0]) if rows is None else rows)
+    ax.set_xticks(range(values.shape[1]), range(values.shape[1]) if columns is None else columns)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    ax.title.set_size(11)
+
+
+def same_scale(axes: Iterable[Axes]) -> None:
+    """Give several axes the limits that hold the contents of all, so that sizes can be compared by eye.
+
+    Parameters
+    ----------
+    axes
+        Axes that have been drawn on; equal aspects stay equal.
+    """
+    axes = list(np.ravel(axes))
+    across, up = (np.array([getattr(ax, name)() for ax in axes]) for name in ("get_xlim", "get_ylim"))
+    for ax in axes:
+        if ax.get_aspect() != "auto":
+            ax.set_aspect("equal", "box")
+        ax.set(xlim=(across.min(), across.max()), ylim=(up.min(), up.max()))
+
+
+def space_gallery(
+    spaces: Mapping[str, ArrayLike], labels: ArrayLike, n_points: int = 600, *, same_axes: bool = False
+) -> Figure:
     """Draw the first two coordinates of several spaces side by side, coloured by the same clusters.
 
     Parameters
@@ -743,8 +871,13 @@ def space_gallery(spaces: Mapping[str, ArrayLike], labels: ArrayLike, n_points: 
         Found clusters, the same in every panel.
     n_points
         How many points to draw: the first so many.
+    same_axes
+        Whether all panels have the same axes, so that sizes compare.
     """
     figure, axes = panels(1, len(spaces), (2.3 * len(spaces), 2.5))
+    if same_axes:
+        for ax in np.atleast_1d(axes)[1:]:
+            ax.sharex(axes[0]), ax.sharey(axes[0])
     colours = np.array(PALETTE)[np.unique(labels, return_inverse=True)[1][:n_points] % len(PALETTE)]
     with rc_context(STYLE):
         for ax, (title, z) in zip(np.atleast_1d(axes), spaces.items(), strict=True):
@@ -790,6 +923,126 @@ def _by_size(labels: NDArray) -> NDArray:
     values, counts = np.unique(labels[labels >= 0], return_counts=True)
     colours = {k: PALETTE[rank % 10] for rank, k in enumerate(values[np.argsort(-counts, kind="stable")])}
     return np.array([colours.get(k, INK) for k in labels])
+
+
+def push_gallery(
+    z: ArrayLike,
+    pushes: Mapping[str, ArrayLike],
+    *,
+    centroids: ArrayLike | None = None,
+    n_columns: int = 3,
+) -> Figure:
+    """Draw where each loss pushes each point of the plane: an arrow a point, a panel a loss, thin lines through zero.
+
+    Parameters
+    ----------
+    z : array-like (n, 2)
+        Points.
+    pushes
+        Title and arrows (n, 2) of each panel, e.g. minus the gradient. In each panel the longest arrow has the same
+        length on the page, so that lengths compare within a panel only.
+    centroids : array-like (K, 2), optional
+        Drawn as crosses.
+    n_columns
+        Panels in a row.
+    """
+    z, columns = _array(z), min(n_columns, len(pushes))
+    rows = -(-len(pushes) // columns)
+    figure, axes = panels(rows, columns, (2.6 * columns, 2.5 * rows))
+    reach = 0.22 * float(np.ptp(z, axis=0).max())
+    with rc_context(STYLE):
+        for ax in np.ravel(axes)[len(pushes) :]:
+            ax.set_visible(False)
+        for ax, (title, arrows) in zip(np.ravel(axes), pushes.items(), strict=False):
+            arrows = _array(arrows)
+            arrows = arrows * reach / max(float(np.linalg.norm(arrows, axis=1).max()), 1e-12)
+            ax.axhline(0, color=INK, linewidth=0.6, alpha=0.5)
+            ax.axvline(0, color=INK, linewidth=0.6, alpha=0.5)
+            ax.scatter(*z.T, s=9, color=INK, linewidths=0)
+            ax.quiver(*z.T, *arrows.T, color=PALETTE[0], angles="xy", scale_units="xy", scale=1, width=0.008)
+            if centroids is not None:
+                ax.scatter(*_array(centroids).T, marker="x", color="black", s=45, linewidths=1.8, path_effects=_halo(3))
+            ax.set(title=title, xticks=[], yticks=[], aspect="equal")
+            ax.title.set_size(10)
+            ax.margins(0.12)
+    return figure
+
+
+def line_panels(
+    x: ArrayLike,
+    values: Mapping[str, Mapping[str, ArrayLike]],
+    *,
+    xlabel: str = "",
+    n_columns: int = 3,
+    step: bool = False,
+    ylim: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw named curves over the same ``x`` (n,) in several panels, each with a scale and a legend of its own.
+
+    Parameters
+    ----------
+    x
+        Where the curves are known.
+    values
+        Title of each panel, and in it the name and height (n,) of each curve.
+    xlabel
+        What the horizontal axes measure.
+    n_columns
+        Panels in a row.
+    step
+        Whether a height holds until the next place, as a setting does, or the places are joined by straight lines.
+    ylim
+        Lowest and highest value of all panels; by default each has a scale of its own.
+    """
+    x, columns = _array(x), min(n_columns, len(values))
+    rows = -(-len(values) // columns)
+    figure, axes = panels(rows, columns, (3.0 * columns, 2.6 * rows) if len(values) > 1 else (5.0, 3.2))
+    with rc_context(STYLE):
+        for ax in np.ravel(axes)[len(values) :]:
+            ax.set_visible(False)
+        for ax, (title, curves_of) in zip(np.ravel(axes), values.items(), strict=False):
+            for i, (name, heights) in enumerate(curves_of.items()):
+                colour, style = PALETTE[(0, 2, 1, 4)[i % 4]], ("-", "--", ":", "-.")[i % 4]
+                kind = {"drawstyle": "steps-post"} if step else {"marker": "o", "markersize": 3.5}
+                ax.plot(x, _array(heights), color=colour, linestyle=style, label=name, **kind)
+            ax.set(title=title, xlabel=xlabel)
+            ax.title.set_size(10)
+            ax.grid(axis="y")
+            ax.margins(y=0.12)
+            if ylim is not None:
+                ax.set_ylim(*ylim)
+            if len(curves_of) > 1:
+                ax.legend(fontsize=9)
+    return figure
+
+
+def stage_bars(stages: Mapping[str, Sequence[tuple[str, float]]], *, xlabel: str = "epochs") -> Figure:
+    """Draw what each method does one after the other: a row a method, a bar a stage, as long as it takes.
+
+    Parameters
+    ----------
+    stages
+        For each method the name and length of each stage, in order. A stage has one colour in all rows.
+    xlabel
+        What the length is.
+    """
+    figure, ax = panels(1, 1, (7.2, 0.9 + 0.36 * len(stages)))
+    names = list(dict.fromkeys(stage for row in stages.values() for stage, _ in row))
+    colours = {name: PALETTE[(0, 1, 2, 4, 3, 5)[i % 6]] for i, name in enumerate(names)}
+    with rc_context(STYLE):
+        for place, row in enumerate(stages.values()):
+            start = 0.0
+            for name, length in row:
+                ax.barh(place, length, left=start, color=colours[name], edgecolor=INK, height=0.62, label=name)
+                start += length
+        ax.set_yticks(range(len(stages)), list(stages))
+        ax.set(xlabel=xlabel, ylim=(len(stages) - 0.5, -0.5))
+        ax.tick_params(axis="y", length=0)
+        handles, labels = ax.get_legend_handles_labels()
+        unique = dict(zip(labels, handles, strict=True))
+        where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+        ax.legend(unique.values(), unique.keys(), ncols=len(unique), fontsize=9.5, **where)
+    return figure
 
 
 class ScoreTable:

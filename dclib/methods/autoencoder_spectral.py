@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
 from dclib import parallel
-from dclib.base import COUNT, Points
+from dclib.base import COUNT, COUNT_OR_NONE, Points
 from dclib.graphs import neighbour_graph, spectral_map
 from dclib.methods.autoencoder_kmeans import AutoencoderKMeans
 from dclib.training import fit_kmeans, in_batches
@@ -17,9 +17,11 @@ from dclib.training import fit_kmeans, in_batches
 class AutoencoderSpectral(AutoencoderKMeans):
     """Train an autoencoder on the reconstruction error, then cut the neighbour graph of its codes.
 
-    Spectral clustering (Ng et al. 2001) on the graph that joins each code to its nearest ones: the leading
-    eigenvectors of the normalised graph, and k-means on their rows. The graph is sparse, so memory grows with the
-    number of points and not with its square. A new point gets the cluster of the nearest training code.
+    Spectral clustering on the graph that joins each code to its nearest ones: the leading eigenvectors of the
+    normalised graph, and k-means on their rows. Ng et al. (2001) take K of them. Then a small island of codes takes one
+    for itself, and two clusters have to share another. With more vectors, each weighed by what is left of it after some
+    steps of a random walk, islands fade. The graph is sparse, so memory grows with the number of points and not
+    with its square. A new point gets the cluster of the nearest training code.
 
     Parameters
     ----------
@@ -27,6 +29,10 @@ class AutoencoderSpectral(AutoencoderKMeans):
         K, the number of clusters.
     n_neighbors
         k, the codes to which each is joined.
+    vectors
+        Eigenvectors, as a multiple of K.
+    steps
+        Steps of the random walk; 0: all eigenvectors count alike.
     **shared
         The parameters of :class:`~dclib.methods.autoencoder_kmeans.AutoencoderKMeans`.
 
@@ -39,17 +45,27 @@ class AutoencoderSpectral(AutoencoderKMeans):
     (1797,)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {"n_neighbors": [COUNT]}
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {"full": {"vectors": 3, "steps": 16}}
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "n_neighbors": [COUNT],
+        "vectors": [COUNT],
+        "steps": [COUNT_OR_NONE],
+    }
 
-    def __init__(self, n_clusters: int = 10, *, n_neighbors: int = 10, **shared: Any) -> None:
+    def __init__(
+        self, n_clusters: int = 10, *, n_neighbors: int = 10, vectors: int = 1, steps: int = 0, **shared: Any
+    ) -> None:
         super().__init__(n_clusters, **shared)
         self.n_neighbors = n_neighbors
+        self.vectors = vectors
+        self.steps = steps
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Cut the neighbour graph of the codes of ``x`` (n, D) into ``n_clusters``, and keep the codes."""
-        z = self._placed(in_batches(self.network_.encoder, x))
+        z = self.placed(in_batches(self.network_.encoder, x))
         graph = neighbour_graph(z.cpu().numpy(), self.n_neighbors)
-        rows = torch.as_tensor(spectral_map(graph, n_clusters, self.seed_))
+        n_dims = min(self.vectors * n_clusters, len(x))
+        rows = torch.as_tensor(spectral_map(graph, n_dims, self.steps, self.seed_))
         labels = torch.as_tensor(fit_kmeans(rows, n_clusters, n_init, self.seed_).labels_)
         self.labels_ = parallel.from_first(labels).numpy().astype(np.int64)
         self.network_.codes = nn.Parameter(z, requires_grad=False)
@@ -58,5 +74,5 @@ class AutoencoderSpectral(AutoencoderKMeans):
         """Return the cluster (n,) of each code ``z`` (n, d): that of the nearest training code."""
         known = self.network_.codes.detach().cpu().numpy()
         nearest = KNeighborsClassifier(1).fit(known, self.labels_)
-        found = parallel.from_first(torch.as_tensor(nearest.predict(self._placed(z).cpu().numpy())))
+        found = parallel.from_first(torch.as_tensor(nearest.predict(self.placed(z).cpu().numpy())))
         return found.to(z.device)

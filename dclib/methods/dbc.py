@@ -19,7 +19,7 @@ from dclib.training import in_batches
 
 
 def boosted_target(q: Tensor, power: float = 2.0, balance: bool = True) -> Tensor:
-    """Return r: q to a power above one, normalised, so that high answers gain and low ones lose.
+    """Return r: q to a power, normalised; high answers gain and low ones lose.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ def boosted_target(q: Tensor, power: float = 2.0, balance: bool = True) -> Tenso
     -----
     Derived in :doc:`/notebooks/autoencoders/dbc`.
     """
-    weight = q.pow(power)  # (n, K)
+    logits = power * q.log()  # (n, K); q.pow(power) could be too small for a float
     if balance:
-        weight = weight / q.sum(dim=0).pow(power - 1)
-    return weight / weight.sum(dim=1, keepdim=True)
+        logits = logits - (power - 1) * q.sum(dim=0).log()
+    return logits.softmax(dim=1)
 
 
 class DBC(DEC):
@@ -62,6 +62,8 @@ class DBC(DEC):
         Channels of the encoder's convolutions.
     power
         a, the power of the target.
+    balance
+        Divide the target by cluster size, as DEC does; the paper's target is probably the one without.
     batch_norm
         Normalise each channel before each ReLU.
     pretrain_epochs, overcluster_epochs, epochs
@@ -85,6 +87,7 @@ class DBC(DEC):
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "power": [Interval(Real, 1, None, closed="left")],
+        "balance": ["boolean"],
         "batch_norm": ["boolean"],
     }
 
@@ -95,6 +98,7 @@ class DBC(DEC):
         shape: Sequence[int] | None = None,
         hidden: Sequence[int] = (16, 32, 64),
         power: float = 2.0,
+        balance: bool = True,
         batch_norm: bool = True,
         pretrain_epochs: int = 10,
         overcluster_epochs: int = 10,
@@ -104,6 +108,7 @@ class DBC(DEC):
         lengths = {"pretrain_epochs": pretrain_epochs, "overcluster_epochs": overcluster_epochs, "epochs": epochs}
         super().__init__(n_clusters, shape=shape, hidden=hidden, **lengths, **shared)
         self.power = power
+        self.balance = balance
         self.batch_norm = batch_norm
 
     def build(self, n_features: int) -> nn.Module:
@@ -116,5 +121,5 @@ class DBC(DEC):
     def refresh(self, x: Points) -> Tensor:
         """Recompute q and the boosted target over all points ``x`` (n, D), in evaluation mode; return the clusters."""
         q = in_batches(lambda part: self.soft_assign(self.network_.encoder(part)), x)
-        self._target = boosted_target(q, self.power)
+        self._target = boosted_target(q, self.power, self.balance)
         return q.argmax(dim=1)

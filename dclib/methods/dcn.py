@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from dclib import parallel
-from dclib.base import COUNT, WEIGHT, Batch, Points, RefiningClusterer
+from dclib.base import COUNT, WEIGHT, Batch, Points, RefiningClusterer, Spherical
 
 
 def kmeans_loss(z: Tensor, centroids: Tensor, labels: Tensor) -> Tensor:
-    """Return half the squared distance of codes to the centroids they belong to, a mean over points (DCN, eq. 5).
+    """Return half the mean squared distance of codes to centroids (DCN, eq. 5).
 
     Parameters
     ----------
@@ -32,8 +32,13 @@ def kmeans_loss(z: Tensor, centroids: Tensor, labels: Tensor) -> Tensor:
     return (z - centroids.detach()[labels]).square().sum(dim=1).mean() / 2
 
 
-def running_means(centroids: Tensor, counts: Tensor, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return centroids and counts after they have seen a mini-batch (DCN, eq. 8, for all its points at once).
+def running_means(
+    centroids: Tensor,
+    counts: Tensor,
+    z: Tensor,
+    labels: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return centroids and counts after a mini-batch (DCN, eq. 8, in one go).
 
     The paper takes one point after the other and moves its centroid by 1/c_k of the way, where c_k counts the points
     that the centroid has seen. That is a running mean, so a mini-batch can be added in one go.
@@ -54,12 +59,12 @@ def running_means(centroids: Tensor, counts: Tensor, z: Tensor, labels: Tensor) 
     Derived in :doc:`/notebooks/autoencoders/dcn`.
     """
     sums = parallel.summed(torch.zeros_like(centroids).index_add_(0, labels, z))
-    new = parallel.summed(torch.zeros_like(counts).index_add_(0, labels, torch.ones_like(z[:, 0])))
-    total = counts + new
+    new = torch.zeros_like(counts).index_add_(0, labels, torch.ones_like(z[:, 0]))
+    total = counts + parallel.summed(new)
     return (counts[:, None] * centroids + sums) / total[:, None], total
 
 
-class DCN(RefiningClusterer):
+class DCN(Spherical, RefiningClusterer):
     """Deep clustering network (Yang et al. 2017).
 
     Minimises L = L_R + (λ/2) Σ‖z_i − μ_{s_i}‖² in turns: the network by gradient steps, the assignments s by the
@@ -75,7 +80,8 @@ class DCN(RefiningClusterer):
         Points that a centroid counts as seen when a round begins. The paper starts at none, so that the first points
         would throw the centroids about; the authors' code starts at 100.
     **shared
-        The parameters of :class:`~dclib.base.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
+        The parameters of :class:`~dclib.base.Spherical`, :class:`~dclib.base.RefiningClusterer` and
+        :class:`~dclib.base.DeepClusterer`.
 
     Examples
     --------
@@ -86,6 +92,9 @@ class DCN(RefiningClusterer):
     (10, 10)
     """
 
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "full": {"directions": True, "pretrain_epochs": 30, "reconstruct": "clean", "weight": 1.0}
+    }
     _parameter_constraints: ClassVar[dict[str, list]] = {"weight": [WEIGHT], "start_count": [COUNT]}
 
     def __init__(self, n_clusters: int = 10, *, weight: float = 0.05, start_count: int = 100, **shared: Any) -> None:
@@ -107,7 +116,7 @@ class DCN(RefiningClusterer):
 
     def clustering_loss(self, batch: Batch) -> Tensor:
         """Return the loss of k-means on a mini-batch, with centroids and assignments held fixed."""
-        return kmeans_loss(batch.z, self.network_.centroids, self._assigned[batch.index])
+        return kmeans_loss(self.placed(batch.z), self.network_.centroids, self._assigned[batch.index])
 
     @torch.no_grad()
     def _after_step(self, phase: str, batch: Batch) -> None:
@@ -116,5 +125,5 @@ class DCN(RefiningClusterer):
             return
         z = self.network_.eval().encoder(batch.x)
         centroids, counts = self.network_.centroids, self.network_.counts
-        moved, seen = running_means(centroids, counts, z, self.assign(z))
+        moved, seen = running_means(centroids, counts, self.placed(z), self.assign(z))
         centroids.copy_(moved), counts.copy_(seen)

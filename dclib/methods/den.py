@@ -21,7 +21,7 @@ PCA_DIMS, PCA_SAMPLE = 50, 20_000  # neighbours are looked for along the leading
 
 
 def heat_kernel(distance: Tensor, width: float) -> Tensor:
-    """Return S = exp(−‖x_i − x_j‖² / t), how much two neighbours should stay together.
+    """Return S = exp(−‖x_i − x_j‖² / t): how much neighbours should stay together.
 
     Parameters
     ----------
@@ -38,7 +38,9 @@ def heat_kernel(distance: Tensor, width: float) -> Tensor:
 
 
 def locality_loss(z: Tensor, z_near: Tensor, similarity: Tensor) -> Tensor:
-    """Return S_ij ‖z_i − z_j‖², a mean over pairs of neighbours: near in the data, near in the code.
+    """Return S_ij ‖z_i − z_j‖², a mean over pairs of neighbours.
+
+    What is near in the data should be near in the code.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def locality_loss(z: Tensor, z_near: Tensor, similarity: Tensor) -> Tensor:
 
 
 def group_loss(z: Tensor, group_size: int) -> Tensor:
-    """Return Σ_g √n_g ‖z_g‖, a mean over points: few groups of units should answer a point.
+    """Return Σ_g √n_g ‖z_g‖, a mean over points: each should use few groups.
 
     Parameters
     ----------
@@ -69,7 +71,8 @@ def group_loss(z: Tensor, group_size: int) -> Tensor:
     Derived in :doc:`/notebooks/autoencoders/den`.
     """
     groups = z.split(group_size, dim=1)
-    return sum(math.sqrt(group.shape[1]) * group.norm(dim=1) for group in groups).mean()
+    lengths = [math.sqrt(g.shape[1]) * g.norm(dim=1) for g in groups]
+    return sum(lengths).mean()
 
 
 class DEN(AutoencoderKMeans):
@@ -111,6 +114,9 @@ class DEN(AutoencoderKMeans):
     (1797,)
     """
 
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "full": {"latent_dim": 10, "group_size": 1, "locality": 0.2, "sparsity": 0.002}
+    }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "locality": [WEIGHT],
         "sparsity": [WEIGHT],
@@ -124,8 +130,8 @@ class DEN(AutoencoderKMeans):
         self,
         n_clusters: int = 10,
         *,
-        locality: float = 2.0,
-        sparsity: float = 0.02,
+        locality: float = 0.2,
+        sparsity: float = 0.01,
         n_neighbors: int = 5,
         width: float | None = None,
         group_size: int = 2,

@@ -21,7 +21,9 @@ from dclib.training import in_batches
 
 
 def balanced_target(p: Tensor) -> Tensor:
-    """Return q: the answers p over the square root of the cluster's size, normalised (DEPICT, eq. 6).
+    """Return q: answers p over the root of the cluster's size (DEPICT, eq. 6).
+
+    One step of the iteration whose limit is the exact minimum of KL(Q‖P) + KL(f‖u), q ∝ p / f.
 
     Parameters
     ----------
@@ -42,7 +44,9 @@ def balanced_target(p: Tensor) -> Tensor:
 
 
 def cross_entropy(q: Tensor, logits: Tensor) -> Tensor:
-    """Return −Σ_k q_k log p_k, a mean over points, where p is the softmax of ``logits`` (DEPICT, eq. 8).
+    """Return −Σ_k q_k log p_k, a mean over points (DEPICT, eq. 8).
+
+    The answers p are the softmax of ``logits``.
 
     Parameters
     ----------

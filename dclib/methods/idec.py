@@ -3,12 +3,41 @@
 Source: Guo, Gao, Liu, Yin, "Improved Deep Embedded Clustering with Local Structure Preservation", IJCAI 2017.
 """
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from dclib.base import WEIGHT, Batch, RefiningClusterer
 from dclib.methods.dec import DEC
+
+
+def forces(losses: Iterable[Tensor], weights: Iterable[Tensor]) -> list[Tensor]:
+    """Return the gradient of each loss over all ``weights``, as one long vector.
+
+    Where training rests, the weighted sum of the vectors of a joint loss is zero.
+
+    Parameters
+    ----------
+    losses
+        The parts of a joint loss, each one number. Their graphs are kept.
+    weights
+        Parameters, or codes; those that are not trained are left out.
+
+    Returns
+    -------
+    list of Tensor
+        One vector a loss, as long as the trained weights together; zeros where a weight does not feel the loss.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/idec`.
+    """
+    trained = [weight for weight in weights if weight.requires_grad]
+    options = {"retain_graph": True, "materialize_grads": True}
+    found = [torch.autograd.grad(loss, trained, **options) for loss in losses]
+    return [torch.cat([part.flatten() for part in parts]) for parts in found]
 
 
 class IDEC(DEC):
@@ -23,9 +52,14 @@ class IDEC(DEC):
         K, the number of clusters.
     weight
         γ, the weight of the clustering loss; the paper has 0.1. The reconstruction error is a *mean* over the D values
-        of a point, on data of unit mean square; with a sum in its place, the same compromise needs γ · D.
+        of a point, on data of unit mean square. With a sum in its place, the same compromise needs γ · D; with data of
+        mean square m, γ · m. So 0.1 for pixels from 0 to 1, which is how IDEC-toy has MNIST, is 0.9 here.
     **shared
         The parameters of :class:`~dclib.methods.dec.DEC`.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/idec`.
 
     Examples
     --------

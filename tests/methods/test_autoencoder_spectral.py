@@ -53,6 +53,16 @@ def test_spectral_map_is_the_dense_eigenproblems(n):
     np.testing.assert_allclose(long @ long.T, leading @ leading.T, atol=2e-3)
 
 
+def test_steps_are_those_of_a_random_walk():
+    graph = neighbour_graph(np.random.default_rng(0).standard_normal((60, 2)), 5)
+    w = graph.toarray()
+    degree = w.sum(axis=1)
+    walked = np.linalg.matrix_power(w / np.sqrt(degree[:, None] * degree), 8)  # four steps there and four back
+    lengths = np.sqrt(np.diag(walked))
+    u = spectral_map(graph, 60, steps=4)
+    np.testing.assert_allclose(u @ u.T, walked / np.outer(lengths, lengths), atol=0.1)
+
+
 def test_cuts_what_kmeans_cannot_and_agrees_with_scikit_learn(rings):
     x, y = rings
     model = AutoencoderSpectral(2, hidden=(32,), latent_dim=2, pretrain_epochs=60, n_neighbors=8, random_state=0)

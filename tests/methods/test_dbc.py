@@ -37,6 +37,19 @@ def test_power_one_boosts_nothing_power_two_is_decs_and_more_is_harder(q):
     assert sure == sorted(sure)
 
 
+@pytest.mark.parametrize("balance", [True, False])
+def test_a_high_power_of_small_answers_is_the_hard_label(balance):
+    q = torch.rand(9000, 150, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    score = q / q.sum(dim=0) if balance else q
+    r = boosted_target(q, 1e6, balance)  # q to this power is zero in every float
+    assert torch.isfinite(r).all() and (r.argmax(dim=1) == score.argmax(dim=1)).float().mean() > 0.99
+
+
+def test_iterated_without_division_it_is_one_higher_power(q):
+    twice = boosted_target(boosted_target(q, 2.0, balance=False), 3.0, balance=False)
+    torch.testing.assert_close(twice, boosted_target(q, 6.0, balance=False))
+
+
 @pytest.mark.parametrize("shape", [(28, 28), (16, 16), (8, 8), (7, 5), (1, 9), (1, 1)])
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_the_decoder_ends_at_the_shape_of_the_image(shape, batch_norm):

@@ -51,7 +51,7 @@ def test_group_loss_prefers_one_group_at_equal_length():
     assert group_loss(one, 1) == group_loss(two, 1), "with groups of one, plain sparsity"
 
 
-def test_the_papers_width_underflows_on_digits_and_the_median_does_not():
+def test_a_width_of_one_underflows_on_digits_and_the_median_does_not():
     x = load("mnist-10k").x[:1000]
     squared = torch.as_tensor(np.square(nearest(x, 5)[0]))
     assert heat_kernel(squared, 1.0).median() < 1e-6

@@ -8,6 +8,7 @@ from sklearn.datasets import make_blobs
 from dclib import IDEC, AutoencoderKMeans
 from dclib.base import Batch
 from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
+from dclib.methods.idec import forces
 
 SMALL = dict(
     hidden=(16,), latent_dim=3, pretrain_epochs=3, epochs=3, batch_size=64, n_init=2, random_state=5, tol=0.0,
@@ -60,3 +61,35 @@ def test_a_larger_gamma_costs_reconstruction(blobs):
         return float((model.network_(x) - x).square().mean().detach())
 
     assert error(0.01) < error(1.0) < error(100.0)
+
+
+def test_forces_are_the_slopes_of_each_loss_in_the_order_of_the_weights():
+    generator = torch.Generator().manual_seed(0)
+    a, b, fixed = (torch.randn(2, 3, generator=generator, dtype=torch.float64) for _ in range(3))
+    a.requires_grad_(), b.requires_grad_()
+    losses = lambda: [(a**3).sum(), (a * b).sum() + fixed.sum()]  # noqa: E731
+    found = forces(losses(), [a, fixed, b])
+    for k, force in enumerate(found):
+        slopes = []
+        for value in (a, b):
+            for i, j in np.ndindex(2, 3):
+                ends = []
+                for step in (1e-6, -1e-6):
+                    with torch.no_grad():
+                        value[i, j] += step
+                        ends.append(float(losses()[k]))
+                        value[i, j] -= step
+                slopes.append((ends[0] - ends[1]) / 2e-6)
+        torch.testing.assert_close(force, torch.tensor(slopes, dtype=torch.float64), atol=1e-6, rtol=1e-6)
+    assert not found[0][6:].any()  # the first loss does not know b
+
+
+def test_no_force_is_lost_between_the_parts_and_the_joint_loss(blobs):
+    model = IDEC(4, **SMALL, weight=0.7).fit(blobs)
+    x = torch.as_tensor(blobs) / model.scale_
+    model.refresh(x)
+    batch = Batch(x, x, torch.arange(len(x)), model.network_.encoder)
+    weights = list(model.network_.parameters())
+    parts = forces([model.representation_loss(batch), model.clustering_loss(batch)], weights)
+    (joint,) = forces([model.loss(batch)], weights)
+    torch.testing.assert_close(parts[0] + 0.7 * parts[1], joint)
