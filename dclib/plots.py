@@ -891,6 +891,7 @@ def clustering_grid(
     points: Mapping[str, ArrayLike],
     found: Mapping[str, Mapping[str, ArrayLike]],
     notes: Mapping[str, Mapping[str, str]] | None = None,
+    side: float = 1.2,
 ) -> Figure:
     """Draw many clusterings as small maps: a row a data set, a column an algorithm, noise (−1) in grey.
 
@@ -902,9 +903,11 @@ def clustering_grid(
         For each data set the clusters (n,) of each algorithm, by name; the same algorithms in every row.
     notes
         For each data set and algorithm a few characters to write below the map, e.g. a score.
+    side
+        Width of a map in inches.
     """
     names = list(next(iter(found.values())))
-    figure, axes = panels(len(points), len(names), (1.2 * len(names) + 0.3, 1.25 * len(points) + 0.2))
+    figure, axes = panels(len(points), len(names), (side * len(names) + 0.3, side * len(points) + 0.3))
     figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02)
     with rc_context(STYLE):
         for row, (data, x) in zip(np.reshape(axes, (len(points), len(names))), points.items(), strict=True):

@@ -26,6 +26,7 @@ HISTORY = [
 ]
 DRAWINGS = {
     "latent_scatter": lambda ax: plots.latent_scatter(X[:200], Y[:200], centroids=X[:10], ax=ax),
+    "clouds": lambda ax: plots.clouds({"a": X[:20], "b": X[:9, :] / 2}, cross=X[:1], ax=ax),
     "sample_gallery": lambda ax: plots.sample_gallery(X, shape=(8, 8), ax=ax),
     "cluster_gallery": lambda ax: plots.cluster_gallery(X, Y, shape=(8, 8), ax=ax),
     "reconstructions": lambda ax: plots.reconstructions(X, X * 1.5, shape=(8, 8), ax=ax),
@@ -35,6 +36,8 @@ DRAWINGS = {
     "lines": lambda ax: plots.lines(X[0], {"a": X[1]}, diagonal=True, ax=ax),
     "score_curves": lambda ax: plots.score_curves([2, 4, 8], {"ACC": [0.1, 0.2, 0.3]}, ax=ax),
     "score_histograms": lambda ax: plots.score_histograms({"a": np.arange(9.0)}, truth=4, ax=ax),
+    "histograms": lambda ax: plots.histograms({"a": X[:, 0], "b": X[:, 1]}, marks={"mean": 0.5}, ax=ax),
+    "heat_map": lambda ax: plots.heat_map(np.abs(X[:4, :6]), xlabel="group", ax=ax),
 }
 
 
@@ -135,6 +138,27 @@ def test_space_gallery_has_a_panel_a_space() -> None:
     assert len(plots.space_gallery({"x": X, "x again": X}, Y).axes) == 2
 
 
+def test_space_gallery_can_give_all_panels_the_same_axes() -> None:
+    cloud = np.random.default_rng(0).normal(size=(len(Y), 2))
+    spaces = {"cloud": cloud, "smaller": 0.1 * cloud}
+    for same in (True, False):
+        large, little = (ax.get_xlim() for ax in plots.space_gallery(spaces, Y, same_axes=same).axes)
+        assert (large == little) == same
+
+
+def test_histograms_have_area_one_and_share_their_edges() -> None:
+    ax = plots.histograms({"a": np.arange(10.0), "b": np.full(40, 3.0)}, marks={"here": 2.0}, n_bins=9).axes[0]
+    areas = [sum(bar.get_width() * bar.get_height() for bar in bars) for bars in ax.containers]
+    assert areas == pytest.approx([1, 1]) and [len(bars) for bars in ax.containers] == [9, 9]
+    assert {text.get_text() for text in ax.get_legend().get_texts()} == {"a", "b", "here"}
+
+
+def test_heat_map_shows_the_table_and_its_names() -> None:
+    ax = plots.heat_map([[0, 2], [1, 0]], rows=["r", "s"], columns=["a", "b"], xlabel="group").axes[0]
+    np.testing.assert_array_equal(ax.images[0].get_array(), [[0, 2], [1, 0]])
+    assert ax.images[0].get_clim() == (0, 2) and [label.get_text() for label in ax.get_yticklabels()] == ["r", "s"]
+
+
 def test_clustering_grid_has_a_row_a_data_set_and_greys_noise() -> None:
     x, labels = X[:6, 20:22], np.array([-1, 0, 0, 1, 1, 1])
     figure = plots.clustering_grid(
@@ -149,6 +173,35 @@ def test_clustering_grid_has_a_row_a_data_set_and_greys_noise() -> None:
     drawn = figure.axes[0].collections[0].get_facecolors()[:, :3]
     np.testing.assert_allclose(drawn[[0, 1, 3]], [to_rgb(c) for c in (plots.INK, plots.PALETTE[1], plots.PALETTE[0])])
     assert len(plots.clustering_grid({"a": x}, {"a": {"one": labels}}).axes) == 1
+
+
+def test_push_gallery_has_a_panel_a_loss_and_hides_the_rest() -> None:
+    z, arrows = X[:5, 20:22], np.eye(5, 2)
+    figure = plots.push_gallery(z, {"a": arrows, "b": 9 * arrows, "c": 0 * arrows}, centroids=z[:2], n_columns=2)
+    assert [ax.get_title("left") for ax in figure.axes] == ["a", "b", "c", ""]
+    assert [ax.get_visible() for ax in figure.axes] == [True, True, True, False]
+    first, second, _ = (ax.collections[1] for ax in figure.axes[:3])
+    np.testing.assert_allclose(np.hypot(first.U, first.V), np.hypot(second.U, second.V))
+
+
+def test_line_panels_has_a_legend_where_there_are_several_curves() -> None:
+    figure = plots.line_panels([0, 1], {"a": {"one": [1, 2], "two": [2, 1]}, "b": {"one": [3, 3]}}, step=True)
+    assert [len(ax.lines) for ax in figure.axes] == [2, 1]
+    assert [ax.get_legend() is None for ax in figure.axes] == [False, True]
+    assert plots.line_panels([0, 1], {"a": {"one": [1, 2]}}, ylim=(0, 3)).axes[0].get_ylim() == (0, 3)
+
+
+def test_stage_bars_follow_each_other_in_one_colour_a_name() -> None:
+    ax = plots.stage_bars({"a": [("first", 2), ("second", 3)], "b": [("second", 4)]}).axes[0]
+    spans = [(bar.get_x(), bar.get_width()) for bar in ax.patches]
+    assert spans == [(0, 2), (2, 3), (0, 4)]
+    assert ax.patches[1].get_facecolor() == ax.patches[2].get_facecolor() != ax.patches[0].get_facecolor()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["first", "second"]
+
+
+def test_lines_puts_its_names_where_it_is_told() -> None:
+    figure = plots.lines([0, 1], {"a": [0, 1]}, legend="lower right")
+    assert figure.axes[0].get_legend()._loc == 4  # matplotlib's number of that corner
 
 
 def test_score_table_rounds_floats_only() -> None:
@@ -401,3 +454,12 @@ def test_label_change_has_one_curve_a_phase() -> None:
     last = plots.curves(both).axes[-1]
     assert [line.get_xdata().tolist() for line in last.lines] == [[1, 2, 3], [1, 2, 3]]
     assert [text.get_text() for text in last.texts] == ["a", "b"]
+
+
+def test_same_scale_gives_all_axes_the_widest_limits() -> None:
+    _, axes = plots.panels(1, 2)
+    axes[0].plot([0, 1], [0, 5])
+    axes[1].plot([-3, 0.5], [1, 2])
+    plots.same_scale(axes)
+    assert axes[0].get_xlim() == axes[1].get_xlim() and axes[0].get_ylim() == axes[1].get_ylim()
+    assert axes[0].get_xlim()[0] < -3 and axes[0].get_xlim()[1] > 1 and axes[1].get_ylim()[1] > 5
