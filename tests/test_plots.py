@@ -37,6 +37,7 @@ DRAWINGS = {
     "score_curves": lambda ax: plots.score_curves([2, 4, 8], {"ACC": [0.1, 0.2, 0.3]}, ax=ax),
     "score_histograms": lambda ax: plots.score_histograms({"a": np.arange(9.0)}, truth=4, ax=ax),
     "histograms": lambda ax: plots.histograms({"a": X[:, 0], "b": X[:, 1]}, marks={"mean": 0.5}, ax=ax),
+    "score_scatter": lambda ax: plots.score_scatter({"a": ([1, 2], [0.5, 0.7]), "b": ([3], [0.6])}, ax=ax),
     "heat_map": lambda ax: plots.heat_map(np.abs(X[:4, :6]), xlabel="group", ax=ax),
 }
 
