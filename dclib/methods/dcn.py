@@ -79,6 +79,9 @@ class DCN(Spherical, RefiningClusterer):
     start_count
         Points that a centroid counts as seen when a round begins. The paper starts at none, so that the first points
         would throw the centroids about; the authors' code starts at 100.
+    directions, reconstruct, overcluster
+        As elsewhere, with other defaults. A code that k-means sees whole is one that the loss shrinks until clusters
+        starve; directions and a first round of many clusters keep them alive.
     **shared
         The parameters of :class:`~dclib.base.Spherical`, :class:`~dclib.base.RefiningClusterer` and
         :class:`~dclib.base.DeepClusterer`.
@@ -92,13 +95,21 @@ class DCN(Spherical, RefiningClusterer):
     (10, 10)
     """
 
-    profiles: ClassVar[dict[str, dict[str, Any]]] = {
-        "full": {"directions": True, "pretrain_epochs": 30, "reconstruct": "clean", "weight": 1.0}
-    }
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {"full": {"pretrain_epochs": 30}}
     _parameter_constraints: ClassVar[dict[str, list]] = {"weight": [WEIGHT], "start_count": [COUNT]}
 
-    def __init__(self, n_clusters: int = 10, *, weight: float = 0.05, start_count: int = 100, **shared: Any) -> None:
-        super().__init__(n_clusters, **shared)
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        weight: float = 1.0,
+        start_count: int = 100,
+        directions: bool = True,
+        reconstruct: str = "clean",
+        overcluster: int = 10,
+        **shared: Any,
+    ) -> None:
+        super().__init__(n_clusters, directions=directions, reconstruct=reconstruct, overcluster=overcluster, **shared)
         self.weight = weight
         self.start_count = start_count
 

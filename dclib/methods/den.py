@@ -93,7 +93,7 @@ class DEN(AutoencoderKMeans):
     n_neighbors
         k, nearest points that each should stay with. One of them is drawn for each point of a mini-batch.
     width
-        t of the heat kernel, in squared units of the points divided by :attr:`scale_`. ``None``: the median squared
+        t of the heat kernel, in squared units of the points divided by ``scale_``. ``None``: the median squared
         distance to a neighbour.
     group_size
         n_g, units of the code in a group. The paper has a group for each cluster: d = K · ``group_size``.
