@@ -13,9 +13,13 @@ from sphinx.util.docutils import SphinxDirective
 
 def public_names(module: ModuleType) -> list[str]:
     """The functions and classes that the module itself defines, in the order of the file."""
-    own = [name for name, thing in vars(module).items()
-           if not name.startswith("_") and getattr(thing, "__module__", None) == module.__name__
-           and (inspect.isclass(thing) or inspect.isroutine(thing))]
+    own = [
+        name
+        for name, thing in vars(module).items()
+        if not name.startswith("_")
+        and getattr(thing, "__module__", None) == module.__name__
+        and (inspect.isclass(thing) or inspect.isroutine(thing))
+    ]
     return list(getattr(module, "__all__", own))
 
 

@@ -28,8 +28,14 @@ def facts(path: Path) -> list[str]:
     run = chapter.nb.metadata.get("dclib", {})
     state = "; ".join(text.split(":")[0] for text in execute.problems(chapter)) or "up to date"
     code = sum(1 for _ in chapter.code())
-    return [state, clock(run.get("seconds")), run.get("profile", "–"), run.get("machine", "–"), str(code),
-            f"{path.stat().st_size / 1024:.0f} KiB"]
+    return [
+        state,
+        clock(run.get("seconds")),
+        run.get("profile", "–"),
+        run.get("machine", "–"),
+        str(code),
+        f"{path.stat().st_size / 1024:.0f} KiB",
+    ]
 
 
 def entry(*children: nodes.Node) -> nodes.entry:
@@ -59,8 +65,15 @@ class ChapterStatus(SphinxDirective):
 
     def row(self, name: str) -> nodes.row:
         link = addnodes.pending_xref(
-            "", nodes.inline("", name), refdomain="std", reftype="doc", reftarget=f"/{name}",
-            refdoc=self.env.docname, refexplicit=False, refwarn=True)
+            "",
+            nodes.inline("", name),
+            refdomain="std",
+            reftype="doc",
+            reftarget=f"/{name}",
+            refdoc=self.env.docname,
+            refexplicit=False,
+            refwarn=True,
+        )
         return nodes.row("", entry(link), *(entry(nodes.Text(text)) for text in facts(self.path(name))))
 
 

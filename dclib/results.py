@@ -5,7 +5,7 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
@@ -224,6 +224,35 @@ def records(folder: Path = RESULTS, **wanted: Any) -> list[dict[str, Any]]:
     found = [json.loads(path.read_text(encoding="utf-8")) for _, path in sorted(paths.items())]
     kept = [record for record in found if all(record.get(key) == value for key, value in wanted.items())]
     return sorted(kept, key=lambda record: record["seed"])
+
+
+def compared(
+    methods: Mapping[str, str | tuple[str, str]], sets: Mapping[str, str], folder: Path = RESULTS
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of several methods on several data sets, by title: what a chapter's table compares.
+
+    Parameters
+    ----------
+    methods
+        What a row is called, and its method, or method and variant: ``{"DEC": "dec", "DEC, whole": ("dec", "...")}``.
+    sets
+        Data sets, and the profile of each: ``{"mnist-10k": "book", "mnist": "full"}``. With more than one, a title
+        begins with the set: ``"mnist: DEC"``.
+    folder
+        Where the records lie.
+
+    Notes
+    -----
+    A row without a record has an empty list; :func:`row` writes dashes for it.
+    """
+    kept: dict[tuple, list[dict[str, Any]]] = {}
+    for record in records(folder):
+        kept.setdefault(tuple(record[key] for key in RUN), []).append(record)
+    found = {}
+    for (data, size), (title, which) in product(sets.items(), methods.items()):
+        method, variant = (which, "") if isinstance(which, str) else which
+        found[f"{data}: {title}" if len(sets) > 1 else title] = kept.get((data, method, size, variant), [])
+    return found
 
 
 def _places(folder: Path) -> list[Path]:

@@ -110,6 +110,26 @@ def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, schedule: object | None = None) -> float:
+    """Take one step down the gradient and return the loss: the step of a chapter's own loop.
+
+    Parameters
+    ----------
+    loss
+        What the step makes smaller, a scalar.
+    optimizer
+        Holds the parameters.
+    schedule
+        Sets the learning rate of the next step; ``None``: it stays.
+    """
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if schedule is not None:
+        schedule.step()
+    return loss.item()
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """Return the device to train on.
 

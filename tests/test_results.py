@@ -101,6 +101,21 @@ def test_every_name_belongs_to_a_method():
     assert {method for method, _ in results.NAMES} <= {results.KMEANS, *METHODS}
 
 
+def test_compared_has_a_row_for_each_method_and_set_by_seed(tmp_path):
+    for seed in (1, 0):
+        results.save(invented(seed, 0.5), tmp_path)
+        results.save(invented(seed, 0.7, variant="weight=2"), tmp_path)
+    own = invented(0, 0.5)
+    methods = {"plain": own["method"], "heavy": (own["method"], "weight=2"), "absent": "nobody"}
+    found = results.compared(methods, {own["data"]: own["profile"]}, tmp_path)
+    assert list(found) == ["plain", "heavy", "absent"]
+    assert [[r["seed"] for r in runs] for runs in found.values()] == [[0, 1], [0, 1], []]
+    assert {r["acc"] for r in found["heavy"]} == {0.7}
+    both = results.compared(methods, {own["data"]: own["profile"], "elsewhere": "full"}, tmp_path)
+    assert list(both)[:4] == [f"{own['data']}: {m}" for m in methods] + ["elsewhere: plain"]
+    assert not both["elsewhere: plain"]
+
+
 def test_one_seed_has_no_spread():
     (row,) = results.summarise([invented(0, 0.5)])
     assert results.spread(row.acc) == "0.500" and results.spread((0.5, 0.1)) == "0.500 ± 0.100"

@@ -14,6 +14,7 @@ from dclib.training import (
     batches,
     check_finite,
     copy_state,
+    descend,
     fit_kmeans,
     fixed_linear,
     has_bfloat16,
@@ -223,3 +224,14 @@ def test_has_bfloat16_reads_the_processor(monkeypatch):
     assert has_bfloat16(torch.device("cpu"))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True}, raising=False)
     assert not has_bfloat16(torch.device("cpu"))
+
+
+def test_descend_is_one_step_down_the_gradient():
+    w = torch.tensor([3.0], requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.1)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    assert descend(w.square().sum(), optimizer, schedule) == 9
+    assert float(w.detach()) == pytest.approx(3 - 0.1 * 6)
+    descend(w.square().sum(), optimizer)  # the schedule has halved the rate, and no old gradient is left
+    assert float(w.detach()) == pytest.approx(2.4 - 0.05 * 4.8)
+    assert optimizer.param_groups[0]["lr"] == 0.05
