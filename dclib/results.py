@@ -255,6 +255,11 @@ def compared(
     return found
 
 
+def accuracies(found: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[float]]:
+    """Return the ACC of each run of :func:`compared`, by title, for the rows that have one."""
+    return {title: [run["acc"] for run in runs] for title, runs in found.items() if runs}
+
+
 def _places(folder: Path) -> list[Path]:
     """Return where records of ``folder`` may lie: outside a checkout the book's own, then the reader's, which win."""
     return [SHIPPED, folder] if folder == RESULTS != CHECKOUT else [folder]
@@ -285,15 +290,16 @@ def published(
     method: str | None = None,
     folder: Path = RESULTS,
     augmented: bool | None = None,
+    key: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the published figures for a data set, a method, or a method with or without augmentation.
+    """Return the published figures for a data set, a method, with or without augmentation, from one paper (``key``).
 
     Each has ``source`` and ``key`` (in the bibliography); ``chosen`` says how labels had a say in it, ``rerun`` who
     measured it if not the method's authors, and ``runs`` lists the ACC of single trials where they are known.
     """
     paths = [place / "published.json" for place in _places(folder) if (place / "published.json").exists()]
     rows = json.loads(paths[-1].read_text(encoding="utf-8")) if paths else []
-    wanted = {"data": data, "method": method, "augmented": augmented}
+    wanted = {"data": data, "method": method, "augmented": augmented, "key": key}
     return [r for r in rows if all(want in (None, r.get(key, False)) for key, want in wanted.items())]
 
 

@@ -111,7 +111,7 @@ def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer, schedule: object | None = None) -> float:
-    """Take one step down the gradient and return the loss: the step of a chapter's own loop.
+    """Take one step down the gradient and return the loss.
 
     Parameters
     ----------
@@ -121,6 +121,10 @@ def descend(loss: Tensor, optimizer: torch.optim.Optimizer, schedule: object | N
         Holds the parameters.
     schedule
         Sets the learning rate of the next step; ``None``: it stays.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
     """
     optimizer.zero_grad()
     loss.backward()

@@ -110,7 +110,7 @@ def test_compared_has_a_row_for_each_method_and_set_by_seed(tmp_path):
     found = results.compared(methods, {own["data"]: own["profile"]}, tmp_path)
     assert list(found) == ["plain", "heavy", "absent"]
     assert [[r["seed"] for r in runs] for runs in found.values()] == [[0, 1], [0, 1], []]
-    assert {r["acc"] for r in found["heavy"]} == {0.7}
+    assert results.accuracies(found) == {"plain": [0.5, 0.5], "heavy": [0.7, 0.7]}
     both = results.compared(methods, {own["data"]: own["profile"], "elsewhere": "full"}, tmp_path)
     assert list(both)[:4] == [f"{own['data']}: {m}" for m in methods] + ["elsewhere: plain"]
     assert not both["elsewhere: plain"]
