@@ -110,7 +110,11 @@ def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer, schedule: object | None = None) -> float:
+def descend(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    schedule: object | None = None,
+) -> float:
     """Take one step down the gradient and return the loss.
 
     Parameters

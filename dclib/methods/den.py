@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
+from sklearn.utils._param_validation import StrOptions
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from dclib.base import COUNT, POSITIVE, WEIGHT, Batch, Points
 from dclib.graphs import nearest
@@ -75,6 +77,33 @@ def group_loss(z: Tensor, group_size: int) -> Tensor:
     return sum(lengths).mean()
 
 
+def in_white(z: Tensor, z_near: Tensor) -> tuple[Tensor, Tensor]:
+    """Return codes and neighbours in coordinates in which they have unit covariance.
+
+    What is measured there is blind to every invertible matrix on the code, as the autoencoder is: locality cannot be
+    had by shrinking the code, nor by laying it on a line.
+
+    Parameters
+    ----------
+    z, z_near
+        Codes (m, d) of points, and of one neighbour of each.
+
+    Notes
+    -----
+    A thousandth of the mean variance is added in every direction, so that directions which hold next to nothing stay
+    small. Derived in :doc:`/notebooks/autoencoders/den`.
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        both = torch.cat([z, z_near]).to(torch.promote_types(z.dtype, torch.float32))
+        centred = both - both.mean(dim=0)
+        covariance = centred.T @ centred / len(both)
+        ridge = 1e-3 * covariance.diagonal().mean() + 1e-12
+        covariance += ridge * torch.eye(z.shape[1]).to(both)
+        root = torch.linalg.cholesky(covariance)
+        white = torch.linalg.solve_triangular(root, both.T, upper=False).T
+    return white[: len(z)], white[len(z) :]
+
+
 class DEN(AutoencoderKMeans):
     """Deep embedding network (Huang et al. 2014).
 
@@ -97,11 +126,13 @@ class DEN(AutoencoderKMeans):
         distance to a neighbour.
     group_size
         n_g, units of the code in a group. The paper has a group for each cluster: d = K · ``group_size``.
-    scale_free
-        Measure both terms in units of the code's own spread. Without it, a smaller code is a better one, whatever it
-        says, as long as the decoder can make up for it.
-    latent_dim
-        d, the width of the code.
+    units
+        In which both terms are measured. ``"raw"``: as in the paper; then a smaller code is a better one, whatever it
+        says, as long as the decoder can make up for it. ``"size"``: in units of the code's spread; then a line is a
+        better code than a cloud, and one long code makes up for many short ones. ``"white"``: locality in the white
+        code, the groups of each code beside its own length; then neither helps.
+    directions, reconstruct
+        As elsewhere, with other defaults.
     **shared
         The parameters of :class:`~dclib.methods.autoencoder_kmeans.AutoencoderKMeans`.
 
@@ -114,16 +145,13 @@ class DEN(AutoencoderKMeans):
     (1797,)
     """
 
-    profiles: ClassVar[dict[str, dict[str, Any]]] = {
-        "full": {"latent_dim": 10, "group_size": 1, "locality": 0.2, "sparsity": 0.002}
-    }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "locality": [WEIGHT],
         "sparsity": [WEIGHT],
         "n_neighbors": [COUNT],
         "width": [POSITIVE, None],
         "group_size": [COUNT],
-        "scale_free": ["boolean"],
+        "units": [StrOptions({"white", "size", "raw"})],
     }
 
     def __init__(
@@ -134,27 +162,38 @@ class DEN(AutoencoderKMeans):
         sparsity: float = 0.01,
         n_neighbors: int = 5,
         width: float | None = None,
-        group_size: int = 2,
-        scale_free: bool = True,
-        latent_dim: int = 20,
+        group_size: int = 1,
+        units: str = "white",
+        directions: bool = True,
+        reconstruct: str = "clean",
         **shared: Any,
     ) -> None:
-        super().__init__(n_clusters, latent_dim=latent_dim, **shared)
+        super().__init__(n_clusters, directions=directions, reconstruct=reconstruct, **shared)
         self.locality = locality
         self.sparsity = sparsity
         self.n_neighbors = n_neighbors
         self.width = width
         self.group_size = group_size
-        self.scale_free = scale_free
+        self.units = units
 
     def representation_loss(self, batch: Batch) -> Tensor:
         """Return L = L_R + α E_loc + β E_grp of a mini-batch."""
-        spread = batch.z.var(dim=0, unbiased=False).sum() if self.scale_free else batch.z.new_ones(())
-        size = batch.z.square().sum(dim=1).mean() if self.scale_free else batch.z.new_ones(())
         near, similarity = self._drawn(batch.index)
-        local = locality_loss(batch.z, self.network_.encoder(near), similarity) / spread.clamp_min(1e-12)
-        grouped = group_loss(batch.z, self.group_size) / size.clamp_min(1e-12).sqrt()
+        local, grouped = self._terms(batch.z, self.network_.encoder(near), similarity)
         return super().representation_loss(batch) + self.locality * local + self.sparsity * grouped
+
+    def _terms(self, z: Tensor, z_near: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor]:
+        """Return E_loc and E_grp, each in the chosen units."""
+        if self.units == "white":
+            local = locality_loss(*in_white(z, z_near), similarity) / z.shape[1]
+            return local, group_loss(normalize(z), self.group_size)
+        local, grouped = locality_loss(z, z_near, similarity), group_loss(z, self.group_size)
+        if self.units == "raw":
+            return local, grouped
+        both = torch.cat([z, z_near])
+        spread = both.var(dim=0, unbiased=False).sum()
+        size = both.square().sum(dim=1).mean().sqrt()
+        return local / spread.clamp_min(1e-12), grouped / size.clamp_min(1e-12)
 
     def _drawn(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return a neighbour (m, D) of each point of a mini-batch, as the network should see it, and their S (m,)."""

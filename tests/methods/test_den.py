@@ -6,9 +6,8 @@ import torch
 from sklearn.datasets import make_blobs
 
 from dclib import DEN, load
-from dclib.base import Batch
 from dclib.graphs import nearest
-from dclib.methods.den import group_loss, heat_kernel, locality_loss
+from dclib.methods.den import group_loss, heat_kernel, in_white, locality_loss
 
 SMALL = dict(hidden=(16,), latent_dim=6, pretrain_epochs=3, batch_size=64, n_init=2, random_state=5)
 
@@ -59,7 +58,7 @@ def test_a_width_of_one_underflows_on_digits_and_the_median_does_not():
 
 
 def test_loss_is_the_sum_of_three(blobs):
-    model = DEN(4, **SMALL, locality=0.7, sparsity=0.3, scale_free=False, n_neighbors=1)
+    model = DEN(4, **SMALL, locality=0.7, sparsity=0.3, units="raw", n_neighbors=1, group_size=2)
     kept = {}
 
     class Kept(DEN):
@@ -92,7 +91,7 @@ def test_the_code_shrinks_unless_its_size_is_divided_out(blobs):
         model = DEN(4, **SMALL | dict(pretrain_epochs=30), whiten=False, locality=2.0, sparsity=1.0, **how).fit(blobs)
         return np.square(model.transform(blobs)).sum(axis=1).mean()
 
-    assert size(scale_free=False) < 0.2 * size(scale_free=True)
+    assert size(units="raw") < 0.2 * size(units="white")
 
 
 def test_locality_brings_neighbours_together():
@@ -100,32 +99,57 @@ def test_locality_brings_neighbours_together():
     near = nearest(x, 1)[1][:, 0]
 
     def apart(locality):
-        model = DEN(4, **SMALL | dict(pretrain_epochs=30), whiten=False, locality=locality, sparsity=0.0).fit(x)
-        z = model.transform(x)
-        return np.square(z - z[near]).sum(axis=1).mean() / z.var(axis=0).sum()
+        model = DEN(4, **SMALL | dict(pretrain_epochs=30), whiten=False, n_neighbors=1, locality=locality, sparsity=0.0)
+        model.fit(x)
+        z = torch.as_tensor(model.transform(x))
+        return float(locality_loss(*in_white(z, z[near]), torch.ones(len(z))))
 
-    assert apart(2.0) < 0.7 * apart(0.0)
+    assert apart(2.0) < 0.8 * apart(0.0)
 
 
-def test_scale_free_terms_do_not_change_with_the_scale_of_the_code(blobs):
-    model = DEN(4, **SMALL).fit(blobs)
-    x = torch.as_tensor(blobs[:20] / model.scale_)
-    model._points, model._near = x, torch.arange(20).roll(1)[:, None]
-    model._similarity = torch.ones(20, 1)
+def test_white_codes_have_unit_covariance_and_the_distance_of_mahalanobis(codes):
+    z, near = codes[0].repeat(5, 1), codes[1].repeat(5, 1)
+    white, white_near = in_white(z, near)
+    both = torch.cat([z, near])
+    covariance = torch.cov(both.T, correction=0)
+    torch.testing.assert_close(
+        torch.cov(torch.cat([white, white_near]).T, correction=0), torch.eye(5).double(), atol=0.02, rtol=0
+    )
+    gap = z - near
+    inverse = torch.linalg.inv(covariance + 1e-3 * covariance.diagonal().mean() * torch.eye(5))
+    torch.testing.assert_close((white - white_near).square().sum(1), ((gap @ inverse) * gap).sum(1))
 
-    class Scaled(torch.nn.Module):
-        def forward(self, x):
-            return 1000 * model.network_.encoder(x)
 
-    plain, scaled = Batch(x, x, torch.arange(20), model.network_.encoder), None
-    with torch.no_grad():
-        error = (model.network_.decoder(plain.z) - x).square().mean()
-        terms = model.representation_loss(plain) - error
-        network, model.network_ = model.network_, None
-        from types import SimpleNamespace
+@pytest.mark.parametrize("units, change", [("raw", (1e6, 1e3)), ("size", (1, 1)), ("white", (1, 1))])
+def test_terms_when_the_code_is_a_thousand_times_as_large(codes, units, change):
+    z, near = codes
+    model = DEN(4, units=units)
+    before, after = (torch.stack(model._terms(c * z, c * near, torch.ones(9))) for c in (1, 1000))
+    torch.testing.assert_close(after / before, torch.tensor(change).double())
 
-        encoder = Scaled()
-        encoder.forward = lambda x: 1000 * network.encoder(x)
-        model.network_ = SimpleNamespace(encoder=encoder, decoder=lambda z: network.decoder(z / 1000))
-        scaled = Batch(x, x, torch.arange(20), encoder)
-        torch.testing.assert_close(model.representation_loss(scaled) - error, terms, rtol=1e-3, atol=1e-4)
+
+def test_only_the_white_terms_see_neither_a_flat_code_nor_one_long_code(codes):
+    z, near = codes
+    near = torch.cat([z[:, :1] + 0.1 * near[:, :1], near[:, 1:]], dim=1)  # the first direction is the smoothest
+    flat = torch.diag(torch.tensor([1, 0.3, 0.3, 0.3, 0.3]).double())
+    long = torch.ones(9, 1).double()
+    long[0] = 1000
+
+    def change(units):
+        terms = lambda z, near: DEN(4, units=units)._terms(z, near, torch.ones(9))  # noqa: E731
+        (local, grouped), (flatter, _) = terms(z, near), terms(z @ flat, near @ flat)
+        _, longer = terms(long * z, near)
+        return float(flatter / local), float(longer / grouped)
+
+    assert change("white") == pytest.approx((1, 1), abs=0.02)
+    assert max(change("size")) < 0.6
+
+
+@pytest.mark.parametrize("units", ["white", "size"])
+def test_a_mini_batch_of_one_is_no_catastrophe(codes, units):
+    z, near = (part[:1].requires_grad_() for part in codes)
+    terms = DEN(4, units=units)._terms(z, near, torch.ones(1))
+    sum(terms).backward()
+    assert all(float(term.detach()) < 10 for term in terms) and torch.isfinite(z.grad).all()
+    same = DEN(4, units=units)._terms(z, z, torch.ones(1))
+    assert float(same[0].detach()) == 0
