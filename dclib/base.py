@@ -537,8 +537,9 @@ class Spherical(DeepClusterer):
     Parameters
     ----------
     directions
-        Cluster the directions of the codes, z / ‖z‖, instead of the codes (spherical k-means). The length of a white
-        code tells how far a point is from the mean point, which says more of its style than of its cluster.
+        Run k-means on the directions of the codes, z / ‖z‖, instead of the codes. The length of a white code tells how
+        far a point is from the mean point, which says more of its style than of its cluster. Centroids are the means of
+        directions, of any length (spherical k-means would give them length one).
     **shared
         The parameters of :class:`DeepClusterer`.
     """

@@ -129,6 +129,13 @@ def test_readme_shows_the_three_commands_first() -> None:
         assert any(wanted in line for line in first_screen), wanted
 
 
+@pytest.mark.parametrize("path", ["README.md", "book/index.md", "_toc.yml"])
+def test_every_chapter_is_listed(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    chapters = [p.relative_to(ROOT).with_suffix("").as_posix() for p in (ROOT / "notebooks").glob("*/*.ipynb")]
+    assert [name for name in chapters if name not in text] == []
+
+
 def test_shell_scripts_parse() -> None:
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
     assert subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")]).returncode == 0

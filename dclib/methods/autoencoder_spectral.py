@@ -19,9 +19,10 @@ class AutoencoderSpectral(AutoencoderKMeans):
 
     Spectral clustering on the graph that joins each code to its nearest ones: the leading eigenvectors of the
     normalised graph, and k-means on their rows. Ng et al. (2001) take K of them. Then a small island of codes takes one
-    for itself, and two clusters have to share another. With more vectors, each weighed by what is left of it after some
-    steps of a random walk, islands fade. The graph is sparse, so memory grows with the number of points and not
-    with its square. A new point gets the cluster of the nearest training code.
+    for itself, and two clusters have to share another. With more vectors than clusters an island no longer costs a
+    cluster its own, and the later vectors are weighed by what is left of them after some steps of a random walk. The
+    graph is sparse, so memory grows with the number of points and not with its square. A new point gets the cluster of
+    the nearest training code.
 
     Parameters
     ----------
