@@ -8,6 +8,8 @@ BENCH := benchmarks/.venv
 # `make setup TORCH=cpu` is remembered, so that later targets keep the choice.
 TORCH ?= $(or $(shell cat .venv/.torch 2>/dev/null),default)
 READY := .venv/.ready-$(TORCH)
+# Processes that share the tests; `make test JOBS=1` uses one.
+JOBS  ?= $(shell $(PY) -c 'import os; print(min(4, os.cpu_count() or 1))')
 
 export UV_COMPILE_BYTECODE = 1
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,7 +20,7 @@ help: ## this list
 setup: $(READY) ## create .venv with everything (TORCH=cpu: no CUDA, Linux without a GPU)
 
 test: $(READY) ## unit tests and every notebook, quick profile, no network needed
-	$(BIN)/python -m pytest -q tests --ignore=tests/site
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests --ignore=tests/site
 
 book: $(READY) ## run the first chapter from scratch, then build the site into _build/html
 	$(BIN)/python -m tools.execute --dry notebooks/start/first_run.ipynb
@@ -27,7 +29,7 @@ book: $(READY) ## run the first chapter from scratch, then build the site into _
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 site-test: $(READY) ## check the built site in a real browser (needs chromium)
-	$(BIN)/python -m pytest -q tests/site
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/site
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks/start/first_run.ipynb

@@ -7,6 +7,8 @@ import pytest
 
 os.environ.setdefault("DCLIB_PROFILE", "quick")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # several processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 HERE = ("127.", "localhost", "::1", "0.0.0.0")
 
 
