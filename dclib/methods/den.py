@@ -159,7 +159,7 @@ class DEN(AutoencoderKMeans):
         n_clusters: int = 10,
         *,
         locality: float = 0.2,
-        sparsity: float = 0.01,
+        sparsity: float = 0.001,
         n_neighbors: int = 5,
         width: float | None = None,
         group_size: int = 1,
