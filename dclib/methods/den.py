@@ -99,7 +99,7 @@ def in_white(z: Tensor, z_near: Tensor) -> tuple[Tensor, Tensor]:
         covariance = centred.T @ centred / len(both)
         ridge = 1e-3 * covariance.diagonal().mean() + 1e-12
         covariance += ridge * torch.eye(z.shape[1]).to(both)
-        root = torch.linalg.cholesky(covariance)
+        root = torch.linalg.cholesky_ex(covariance).L  # NaN passes through
         white = torch.linalg.solve_triangular(root, both.T, upper=False).T
     return white[: len(z)], white[len(z) :]
 
