@@ -235,7 +235,11 @@ def test_the_digest_may_be_of_the_file_as_it_is(url):
     assert fetch(RemoteFile("pen.bz2", (url("bzipped"),), (digest,))) == CONTENT
 
 
-@pytest.mark.parametrize("damage", [b"", CONTENT[:100], b"T" + CONTENT[1:], gzip.compress(CONTENT)[:40]])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", CONTENT[:100], b"T" + CONTENT[1:], gzip.compress(CONTENT)[:40]],
+    ids=["empty", "cut short", "a byte changed", "a torn archive"],
+)
 def test_a_damaged_copy_is_named_and_fetched_again(damage, server, url, cache):
     place = cache / "set/pen.txt"
     place.parent.mkdir(parents=True)
