@@ -83,7 +83,7 @@ class DBC(DEC):
     convolutional: ClassVar[bool] = True
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,)},
-        "full": {"pretrain_epochs": 20, "overcluster_epochs": 10, "epochs": 10},
+        "full": {"pretrain_epochs": 12, "overcluster_epochs": 5, "epochs": 10},
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "power": [Interval(Real, 1, None, closed="left")],
