@@ -187,7 +187,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, help="the first n points only")
     parser.add_argument("--methods", type=lambda text: text.split(","), default=ready, help=",".join(ready))
     parser.add_argument("--seeds", type=seeds_of, default=[0, 1, 2], help="0-2 or 0,3")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--profile", default="book", help="dclib's profile")
     parser.add_argument("--python", type=Path, default=PYTHON, help="of an environment with ClustPy; see make bench")
     parser.add_argument("--results", type=Path, default=RESULTS / "peers")

@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--data", default="mnist-10k")
     parser.add_argument("--n", type=int, help="the first n points only; the table is then only printed")
     parser.add_argument("--profiles", type=lambda text: text.split(","), default=PROFILES)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     data = load(args.data)

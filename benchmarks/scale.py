@@ -229,7 +229,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--points", type=int, default=1_000_000, help="how many a million is")
     parser.add_argument("--scratch", type=Path, help="a folder on a disk with 4 GB for the large file")
     parser.add_argument("--seeds", type=seeds_of, default=[0, 1, 2], help="0-2 or 0,3")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--profile", default="book")
     parser.add_argument("--results", type=Path, default=RESULTS / "scale")
     parser.add_argument("--again", action="store_true", help="measure what has a record, too")

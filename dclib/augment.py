@@ -41,14 +41,15 @@ class RandomAffine:
 
     def places(self, x: Tensor) -> Tensor:
         """Return (right, down, 1) of every pixel's centre, (3, height · width), in coordinates from −1 to 1."""
-        down, right = ((2 * torch.arange(size).to(x) + 1) / size - 1 for size in self.shape)
+        kind = {"device": x.device, "dtype": x.dtype}
+        down, right = ((2 * torch.arange(size, **kind) + 1) / size - 1 for size in self.shape)
         down, right = torch.meshgrid(down, right, indexing="ij")
         return torch.stack([right.flatten(), down.flatten(), torch.ones_like(down).flatten()])
 
     def maps(self, x: Tensor) -> Tensor:
         """Draw one affine map (m, 2, 3) for each image of ``x``, in coordinates that run from −1 to 1."""
-        reach = torch.tensor([math.radians(self.degrees), 2 * self.shift, 2 * self.shift, self.zoom]).to(x)
         draw = 2 * torch.rand(len(x), 4, device=x.device, dtype=x.dtype) - 1
-        angle, right, down, zoom = (draw * reach).T
+        reach = math.radians(self.degrees), 2 * self.shift, 2 * self.shift, self.zoom
+        angle, right, down, zoom = (column * most for column, most in zip(draw.T, reach, strict=True))
         cos, sin = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
         return torch.stack([torch.stack([cos, -sin, right], 1), torch.stack([sin, cos, down], 1)], 1)

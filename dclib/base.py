@@ -25,7 +25,7 @@ from dclib import parallel
 from dclib.augment import RandomAffine
 from dclib.checks import check_widths, one_of
 from dclib.data import Dataset
-from dclib.metrics import effective_clusters, label_change
+from dclib.metrics import label_change
 from dclib.networks import conv_autoencoder, mlp_autoencoder
 from dclib.persistence import Persistent
 from dclib.points import Rows, is_large_map, on_device, parts
@@ -33,11 +33,12 @@ from dclib.profiles import profile
 from dclib.training import (
     EVALUATION_BATCH,
     PRECISIONS,
-    CollapseWarning,
+    NonFiniteLossError,
     OutlierWarning,
     autocast,
     batches,
     check_finite,
+    check_network,
     copy_state,
     fit_kmeans,
     in_batches,
@@ -46,6 +47,7 @@ from dclib.training import (
     root_mean_square,
     seed_of,
     seeded,
+    warn_of_collapse,
     warn_of_dead_units,
     whiten_code,
     without_denormals,
@@ -78,8 +80,11 @@ class Batch:
 
     @cached_property
     def z(self) -> Tensor:
-        """The codes of the view (m, d), computed when first asked for: two losses share one pass."""
-        return self.encoder(self.view)
+        """The codes of the view (m, d), computed when first asked for: two losses share one pass.
+
+        They are float32, whatever the layers multiply in: a loss of them is then computed in float32 too.
+        """
+        return self.encoder(self.view).float()
 
 
 LossOf = Callable[[Batch], Tensor]
@@ -364,6 +369,7 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
             with seeded(self.seed_):
                 self._run(on_device(points, self.scale_, pick_device(self.device)), saved)
             self.labels_ = self._predict(points)
+        warn_of_collapse(self.labels_, self.n_clusters, "the end of training")
         self._close_checkpoint()
         self.seconds_ = time.perf_counter() - self._began
         return self
@@ -408,7 +414,10 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
         if n > 1 and all((part == points[0]).all() for part in parts(points)):
             raise ValueError(f"all {n} points are the same: there is nothing to cluster.")
-        self.scale_ = root_mean_square(points)
+        with np.errstate(over="ignore"):
+            self.scale_ = root_mean_square(points)
+        if not 0 < self.scale_ < np.inf:
+            raise ValueError("the squares of the values are out of a float's range; multiply X by a constant.")
         sizes = np.concatenate([np.square(part, dtype=np.float64).mean(axis=1) for part in parts(points)])
         if n >= 10 and sizes.max() > 0.5 * sizes.sum():
             share = f"point {sizes.argmax()} alone holds {sizes.max() / sizes.sum():.1%} of the data's squared size"
@@ -446,11 +455,9 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
 
     def _pretrain(self, x: Points) -> None:
         self._train("pretrain", x, self.pretrain_epochs, self.pretrain_lr)
-        if self.pretrain_epochs and len(x) > 1:
-            warn_of_dead_units(self.network_.encoder, x[:EVALUATION_BATCH], "the end of phase 'pretrain'")
-            if self.whiten:
-                whiten_code(self.network_, x)
-                self._place["white"] = True
+        if self.pretrain_epochs and len(x) > 1 and self.whiten:
+            whiten_code(self.network_, x)
+            self._place["white"] = True
 
     def _train(self, phase: str, x: Points, epochs: int, lr: float) -> None:
         """Minimise a phase's loss over mini-batches, one record of history an epoch."""
@@ -471,6 +478,9 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
             self._place["epoch"] = epoch
             self._save_checkpoint()
             self._tell()
+        if epochs and len(x) > 1:
+            when = f"epoch {self._place['epoch']}, the end of phase {phase!r}"
+            warn_of_dead_units(self.network_.encoder, x[:EVALUATION_BATCH], when)
 
     def _epoch(self, phase: str, epoch: int, x: Points) -> dict[str, Any] | None:
         """Run one epoch and return its record, or ``None`` if the phase is over before it."""
@@ -481,9 +491,13 @@ class DeepClusterer(Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, T
         self.network_.eval()
         parallel.mean_buffers(self.network_)
         loss = float(parallel.summed(total)) / len(x)
-        if not np.isfinite(loss):
+        where = f"epoch {epoch} of phase {phase!r}"
+        try:
+            check_finite(loss, where)
+            check_network(self.network_, x[: self.batch_size], where)  # the last step has no loss behind it
+        except NonFiniteLossError:
             self.network_.load_state_dict(self._good or state)
-        check_finite(loss, f"epoch {epoch} of phase {phase!r}")
+            raise
         self._good = state  # from here a whole epoch went well
         return {
             "phase": phase,
@@ -661,8 +675,5 @@ class RefiningClusterer(DeepClusterer):
         labels = self.refresh(x).cpu().numpy()
         changed = label_change(self.labels_, labels)
         self.labels_ = labels
-        alive, asked = effective_clusters(labels), self.n_clusters
-        if alive < asked / 2:
-            message = f"only {alive:.1f} of {asked} clusters are in use (effective number) at {where}"
-            warnings.warn(f"{message}; look at the scale of the codes and at lr.", CollapseWarning, stacklevel=6)
+        warn_of_collapse(labels, self.n_clusters, where)
         return changed

@@ -745,38 +745,12 @@ def score_scatter(
 
 
 @_drawn(size=(6.4, 3.0))
-def score_histograms(
-    samples: Mapping[str, ArrayLike], *, truth: float, xlabel: str = "ACC", ax: Axes | None = None
-) -> Figure | Axes:
-    """Draw how a score is distributed under several ways of reporting it, their means, and the true mean.
-
-    Parameters
-    ----------
-    samples
-        Name and simulated values of each way.
-    truth
-        The mean that an honest report estimates.
-    xlabel
-        Name of the score.
-    ax
-        Where to draw; a new figure if ``None``.
-    """
-    edges = np.histogram_bin_edges(np.concatenate([np.ravel(values) for values in samples.values()]), 60)
-    for (name, values), colour in zip(samples.items(), (PALETTE[0], PALETTE[2], PALETTE[1]), strict=False):
-        ax.hist(values, edges, density=True, alpha=0.5, color=colour, label=name)
-        ax.axvline(np.mean(values), color=colour)
-    ax.axvline(truth, color=INK, linestyle="--", label="true mean")
-    ax.set(xlabel=xlabel, yticks=[])
-    ax.spines["left"].set_visible(False)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-
-
-@_drawn(size=(6.4, 3.0))
 def histograms(
     samples: Mapping[str, ArrayLike],
     *,
     xlabel: str = "",
     marks: Mapping[str, float] | None = None,
+    means: bool = False,
     n_bins: int = 60,
     ax: Axes | None = None,
 ) -> Figure | Axes:
@@ -790,6 +764,8 @@ def histograms(
         What the number is.
     marks
         Name and place of vertical lines.
+    means
+        Whether to mark the mean of each sample in its colour.
     n_bins
         Bars, the same for all samples.
     ax
@@ -798,7 +774,10 @@ def histograms(
     everything = np.concatenate([_array(values).ravel() for values in samples.values()])
     edges = np.histogram_bin_edges(everything, n_bins)
     for i, (name, values) in enumerate(samples.items()):
-        ax.hist(_array(values).ravel(), edges, density=True, alpha=0.5, color=PALETTE[(0, 2, 1, 4)[i % 4]], label=name)
+        colour = PALETTE[(0, 2, 1, 4)[i % 4]]
+        ax.hist(_array(values).ravel(), edges, density=True, alpha=0.5, color=colour, label=name)
+        if means:
+            ax.axvline(_array(values).mean(), color=colour)
     for i, (name, place) in enumerate((marks or {}).items()):
         ax.axvline(place, color=INK, linestyle=("--", ":", "-.", "-")[i % 4], label=name)
     ax.set(xlabel=xlabel, yticks=[])

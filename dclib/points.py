@@ -49,7 +49,7 @@ class Rows:
     array
         Points (n, D), in memory or in a memory map.
     scale
-        Rows are divided by it.
+        Rows are divided by it, in double precision where they have it: what float32 can't hold may be held afterwards.
     device
         Where rows go.
     dtype
@@ -57,7 +57,7 @@ class Rows:
     """
 
     def __init__(self, array: NDArray, scale: float, device: torch.device, dtype: type = np.float32) -> None:
-        self.array, self.scale, self.device, self.dtype = array, dtype(scale), device, dtype
+        self.array, self.scale, self.device, self.dtype = array, scale, device, dtype
         self.shape = array.shape
 
     def __len__(self) -> int:
@@ -65,7 +65,9 @@ class Rows:
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
         rows = self.array[index if isinstance(index, slice) else index.cpu().numpy()]
-        x = torch.as_tensor(rows.astype(self.dtype, copy=False) / self.scale, device=self.device)
+        own = np.float64 if rows.dtype == np.float64 else self.dtype
+        scaled = (rows.astype(own, copy=False) / own(self.scale)).astype(self.dtype, copy=False)
+        x = torch.as_tensor(scaled, device=self.device)
         release(self.array)  # each time: Linux maps up to megabytes around a row that is read
         return x
 

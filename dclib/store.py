@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +46,8 @@ def write(path: str | Path, kind: str, content: Mapping[str, Any]) -> Path:
     arrays: dict[str, NDArray] = {}
     head = json.dumps({"dclib": kind, "version": VERSION, "content": _pack(content, arrays)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    fresh = path.with_name(f".{path.name}.new")  # always this name: what a killed run left is written over
+    with open(fresh, "wb") as file:
         try:
             with zipfile.ZipFile(file, "w") as archive:
                 archive.writestr(CONTENT, head)
@@ -56,9 +56,9 @@ def write(path: str | Path, kind: str, content: Mapping[str, Any]) -> Path:
                         np.lib.format.write_array(member, array, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
+            os.replace(fresh, path)
         except BaseException:
-            Path(file.name).unlink(missing_ok=True)
+            fresh.unlink()
             raise
     return path
 

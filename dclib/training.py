@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from dclib import parallel
 from dclib.checks import one_of
+from dclib.metrics import effective_clusters
 from dclib.networks import Autoencoder
 from dclib.points import Rows, parts
 
@@ -286,19 +287,50 @@ def fixed_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     return layer
 
 
-def check_finite(loss: float, where: str) -> None:
+def check_finite(value: float, where: str, name: str = "the loss") -> None:
     """Stop when the loss is no longer a number.
 
     Raises
     ------
     NonFiniteLossError
-        If ``loss`` is NaN or infinite; the message says where, and what to look at.
+        If ``value`` is NaN or infinite; the message says what, where, and what to look at.
     """
-    if not math.isfinite(loss):
+    if not math.isfinite(value):
         raise NonFiniteLossError(
-            f"the loss became {loss} in {where}. Lower the learning rate, or look for values far out of range in the"
+            f"{name} became {value} in {where}. Lower the learning rate, or look for values far out of range in the"
             " data. The network holds the last state from which a whole epoch went well."
         )
+
+
+@torch.no_grad()
+def check_network(network: Autoencoder, x: Tensor, where: str) -> None:
+    """Stop when a weight of the network, or a code of ``x`` (m, D), is no longer a number.
+
+    Raises
+    ------
+    NonFiniteLossError
+        If one is NaN or infinite, in the words of :func:`check_finite`.
+    """
+    values = [*network.state_dict().values(), network.encoder(x)]
+    whole = torch.stack([value.isfinite().all() for value in values]).all()
+    check_finite(0.0 if whole else math.nan, where, "a weight or a code")
+
+
+def warn_of_collapse(labels: NDArray, n_clusters: int, when: str) -> None:
+    """Warn if fewer than half of the clusters are in use, by their effective number.
+
+    Parameters
+    ----------
+    labels
+        The cluster of each point (n,).
+    n_clusters
+        K, the number asked for.
+    when
+        The place in training that the warning should name.
+    """
+    if (alive := effective_clusters(labels)) < n_clusters / 2:
+        message = f"only {alive:.1f} of {n_clusters} clusters are in use (effective number) at {when}"
+        warnings.warn(f"{message}; look at the scale of the codes and at lr.", CollapseWarning, stacklevel=3)
 
 
 @torch.no_grad()
@@ -325,11 +357,11 @@ def warn_of_dead_units(encoder: nn.Module, x: Tensor, when: str) -> None:
         hook.remove()
     advice = "lower the learning rate, or look for features of very different size."
     if (z.std(dim=0) <= 1e-6 * z.abs().max().clamp_min(1e-30)).all():
-        warnings.warn(f"all codes are the same at {when}: the network is dead; {advice}", CollapseWarning, stacklevel=5)
+        warnings.warn(f"all codes are the same at {when}: the network is dead; {advice}", CollapseWarning, stacklevel=6)
     for layer, part in enumerate(silent, 1):
         if part > 0.9:
             message = f"{part:.0%} of the units of hidden layer {layer} answer no point at {when}; {advice}"
-            warnings.warn(message, DeadUnitsWarning, stacklevel=5)
+            warnings.warn(message, DeadUnitsWarning, stacklevel=6)
 
 
 def copy_state(network: nn.Module) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """What every method must do: scikit-learn's contract, bad input, repeatability. METHODS says which there are."""
 
+import importlib
 import re
 import warnings
 
@@ -104,8 +105,10 @@ def spoilt(value: float) -> np.ndarray:
         (X[:, :0], "0 feature"),
         (np.ones_like(X), "same"),
         (np.zeros_like(X), "same"),
+        (X.astype(np.float64) * 1e200, "multiply X by a constant"),
+        (X.astype(np.float64) * 1e-200, "multiply X by a constant"),
     ],
-    ids=["nan", "infinity", "rank 1", "rank 3", "no point", "no feature", "constant", "zero"],
+    ids=["nan", "infinity", "rank 1", "rank 3", "no point", "no feature", "constant", "zero", "huge", "tiny"],
 )
 def test_bad_points_are_refused_before_training(cls, x, words):
     with pytest.raises(ValueError, match=re.escape(words)):
@@ -180,7 +183,8 @@ def test_dead_units_are_named_with_the_phase_and_the_remedy(cls, monkeypatch):
         kind: [str(w.message) for w in caught if w.category is kind] for kind in (DeadUnitsWarning, CollapseWarning)
     }
     assert re.search(r"100% of the units of hidden layer 2.*phase 'pretrain'.*learning rate", told[DeadUnitsWarning][0])
-    assert "all codes are the same at the end of phase 'pretrain'" in told[CollapseWarning][0]
+    assert "all codes are the same at epoch 2, the end of phase 'pretrain'" in told[CollapseWarning][0]
+    assert any("1.0 of 4 clusters" in words and "the end of training" in words for words in told[CollapseWarning])
 
 
 @every_method
@@ -214,6 +218,27 @@ def test_bfloat16_trains_and_keeps_the_state_in_float32(cls):
 
 
 @every_method
+def test_losses_are_computed_in_float32_whatever_the_layers_multiply_in(cls, monkeypatch):
+    seen = []
+
+    def watched(function):
+        def call(*args, **kwargs):
+            seen.extend((function.__name__, a.dtype) for a in args if torch.is_tensor(a) and a.is_floating_point())
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in ("dec", "dcn", "den", "depict"):
+        module = importlib.import_module(f"dclib.methods.{name}")
+        for loss in {"soft_assignment", "kl_divergence", "kmeans_loss", "locality_loss", "group_loss", "cross_entropy"}:
+            if hasattr(module, loss):
+                monkeypatch.setattr(module, loss, watched(getattr(module, loss)))
+    small(cls, precision="bfloat16").fit(X)
+    assert {kind for _, kind in seen} <= {torch.float32}, seen
+    assert seen or cls.__name__ in ("AutoencoderKMeans", "AutoencoderSpectral")
+
+
+@every_method
 def test_takes_read_only_memory_maps(cls, tmp_path):
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -223,6 +248,13 @@ def test_takes_read_only_memory_maps(cls, tmp_path):
 @every_method
 def test_scale_of_the_input_does_not_matter(cls):
     np.testing.assert_array_equal(small(cls).fit(X).labels_, small(cls).fit(X * 256).labels_)
+
+
+@every_method
+@pytest.mark.parametrize("power", [160, -160])
+def test_doubles_that_no_float_can_hold(cls, power):
+    x = np.ldexp(X.astype(np.float64), power)
+    np.testing.assert_array_equal(small(cls).fit(X.astype(np.float64)).labels_, small(cls).fit(x).labels_)
 
 
 @every_method
@@ -261,6 +293,14 @@ def test_takes_a_trained_network_as_it_is(cls):
 def test_a_diverging_run_stops_by_name_and_keeps_the_last_good_state(cls):
     model = small(cls, pretrain_lr=1e30, pretrain_epochs=5)
     with pytest.raises(NonFiniteLossError, match=r"epoch \d of.*'pretrain'.*learning rate"):
+        model.fit(X)
+    assert all(torch.isfinite(value).all() for value in model.network_.state_dict().values())
+
+
+@every_method
+def test_a_last_step_that_spoils_the_weights_is_noticed(cls):
+    model = small(cls, pretrain_lr=1e38, pretrain_epochs=1, batch_size=200)  # the only loss was computed before it
+    with pytest.raises(NonFiniteLossError, match="a weight or a code became nan in epoch 1 of phase 'pretrain'"):
         model.fit(X)
     assert all(torch.isfinite(value).all() for value in model.network_.state_dict().values())
 

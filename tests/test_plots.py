@@ -35,7 +35,6 @@ DRAWINGS = {
     "box_stacks": lambda ax: plots.box_stacks([0, 0, 1], [1, 1, 0], ax=ax),
     "lines": lambda ax: plots.lines(X[0], {"a": X[1]}, diagonal=True, ax=ax),
     "score_curves": lambda ax: plots.score_curves([2, 4, 8], {"ACC": [0.1, 0.2, 0.3]}, ax=ax),
-    "score_histograms": lambda ax: plots.score_histograms({"a": np.arange(9.0)}, truth=4, ax=ax),
     "histograms": lambda ax: plots.histograms({"a": X[:, 0], "b": X[:, 1]}, marks={"mean": 0.5}, ax=ax),
     "score_scatter": lambda ax: plots.score_scatter({"a": ([1, 2], [0.5, 0.7]), "b": ([3], [0.6])}, ax=ax),
     "heat_map": lambda ax: plots.heat_map(np.abs(X[:4, :6]), xlabel="group", ax=ax),
@@ -152,6 +151,9 @@ def test_histograms_have_area_one_and_share_their_edges() -> None:
     areas = [sum(bar.get_width() * bar.get_height() for bar in bars) for bars in ax.containers]
     assert areas == pytest.approx([1, 1]) and [len(bars) for bars in ax.containers] == [9, 9]
     assert {text.get_text() for text in ax.get_legend().get_texts()} == {"a", "b", "here"}
+    assert [line.get_xdata()[0] for line in ax.lines] == [2.0]
+    marked = plots.histograms({"a": np.arange(10.0), "b": np.full(40, 3.0)}, means=True).axes[0]
+    assert [line.get_xdata()[0] for line in marked.lines] == [4.5, 3.0]
 
 
 def test_heat_map_shows_the_table_and_its_names() -> None:

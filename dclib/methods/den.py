@@ -179,7 +179,7 @@ class DEN(AutoencoderKMeans):
     def representation_loss(self, batch: Batch) -> Tensor:
         """Return L = L_R + α E_loc + β E_grp of a mini-batch."""
         near, similarity = self._drawn(batch.index)
-        local, grouped = self._terms(batch.z, self.network_.encoder(near), similarity)
+        local, grouped = self._terms(batch.z, self.network_.encoder(near).float(), similarity)
         return super().representation_loss(batch) + self.locality * local + self.sparsity * grouped
 
     def _terms(self, z: Tensor, z_near: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor]:

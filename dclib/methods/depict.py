@@ -173,7 +173,7 @@ class DEPICT(RefiningClusterer):
             clean = [wanted, *activations(self.network_.encoder, wanted)]
         *_, z = activations(self.network_.encoder, batch.view, self.noise)
         drawn = activations(self.network_.decoder, z)[::-1]  # from the image inwards; the code itself is not compared
-        return sum(mse_loss(mine, aim) for mine, aim in zip(drawn, clean, strict=False)), z
+        return sum(mse_loss(mine, aim) for mine, aim in zip(drawn, clean, strict=False)), z.float()
 
     def representation_loss(self, batch: Batch) -> Tensor:
         """Return the layer-wise reconstruction error of a mini-batch, drawn from noisy codes."""
@@ -182,7 +182,7 @@ class DEPICT(RefiningClusterer):
     def loss(self, batch: Batch) -> Tensor:
         """Return L = CE(Q, P̃) + the layer-wise reconstruction error (DEPICT, eq. 8)."""
         error, z = self.both_losses(batch)
-        return error + cross_entropy(self._target[batch.index], self.logits(z))
+        return error + cross_entropy(self._target[batch.index], self.logits(z).float())
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) with the largest answer."""
