@@ -283,4 +283,4 @@ def test_a_job_of_a_size_can_be_sent_to_a_child() -> None:
     args = scale.options().parse_args([])
     assert tuple(args.sizes) == (10_000, 20_000, 40_000, 70_000)
     job = scale.job_of(part(20), args, 0, scale.FEW)
-    assert job["n_clusters"] == 10 and job["threads"] == 2 and json.dumps(job)
+    assert job["n_clusters"] == 10 and job["threads"] == 1 and json.dumps(job)
