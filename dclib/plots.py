@@ -1248,6 +1248,25 @@ class LatentFilm:
         centroids = None if centroids is None else _array(centroids).astype(float)
         self.frames.append(Frame(z, labels, caption, phase, centroids))
 
+    def watch(self, network: Any, x: Any, labels: ArrayLike | None = None, caption: str = "") -> None:
+        """Add a frame of a network as it is now: its codes, and its centroids if it has any.
+
+        Parameters
+        ----------
+        network
+            Has an ``encoder``, and from some time on ``centroids`` (K, d).
+        x : Tensor (n, D)
+            All points, as the encoder reads them.
+        labels : array-like (n,), optional
+            Found clusters. They are shown while there are as many centroids as classes: the clusters of a round that is
+            thrown away have no colour.
+        caption
+            What the reader sees above the frame.
+        """
+        centroids = getattr(network, "centroids", None)
+        final = centroids is not None and len(centroids) == len(self.classes)
+        self.add(network.encoder(x[self.index]), labels if final else None, caption, centroids)
+
     def _pick(self, values: ArrayLike, what: str) -> NDArray:
         """Return the film's rows of ``values``, which has a row for every point or for those rows only."""
         values = _array(values)

@@ -249,6 +249,34 @@ def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int =
         return best if sample is points else KMeans(n_clusters, init=best.cluster_centers_, n_init=1).fit(points)
 
 
+def start_at_kmeans(
+    network: Autoencoder,
+    x: Tensor,
+    n_clusters: int,
+    n_init: int = 20,
+) -> NDArray:
+    """Put centroids where k-means on the codes finds them; return the clusters (n,).
+
+    Parameters
+    ----------
+    network
+        Gets ``centroids`` (K, d), a parameter.
+    x
+        Points (n, D).
+    n_clusters
+        K.
+    n_init
+        Restarts of :func:`fit_kmeans`.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/autoencoders/dec`.
+    """
+    kmeans = fit_kmeans(in_batches(network.encoder, x), n_clusters, n_init)
+    network.centroids = nn.Parameter(torch.as_tensor(kmeans.cluster_centers_).to(x))
+    return kmeans.labels_
+
+
 @torch.no_grad()
 def whiten_code(network: Autoencoder, x: Tensor) -> None:
     """Give the code mean zero and unit covariance, and let the decoder undo it.

@@ -466,3 +466,20 @@ def test_same_scale_gives_all_axes_the_widest_limits() -> None:
     plots.same_scale(axes)
     assert axes[0].get_xlim() == axes[1].get_xlim() and axes[0].get_ylim() == axes[1].get_ylim()
     assert axes[0].get_xlim()[0] < -3 and axes[0].get_xlim()[1] > 1 and axes[1].get_ylim()[1] > 5
+
+
+def test_film_watches_a_network_and_colours_only_the_last_rounds_clusters() -> None:
+    class Doubling:
+        def encoder(self, x: np.ndarray) -> np.ndarray:
+            return 2 * x
+
+    network, film = Doubling(), LatentFilm(X, (8, 8), n_points=50, y=Y)
+    film.watch(network, X, caption="before")
+    network.centroids = np.zeros((20, X.shape[1]))
+    film.watch(network, X, Y)
+    network.centroids = network.centroids[:10]
+    film.watch(network, X, Y)
+    assert [frame.labels is None for frame in film.frames] == [True, True, False]
+    assert [frame.centroids is None for frame in film.frames] == [True, False, False]
+    np.testing.assert_array_equal(film.frames[-1].z, 2 * X[film.index])
+    np.testing.assert_array_equal(film.frames[-1].labels, Y[film.index])

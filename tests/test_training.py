@@ -23,6 +23,7 @@ from dclib.training import (
     root_mean_square,
     seed_of,
     seeded,
+    start_at_kmeans,
     whiten_code,
     without_denormals,
 )
@@ -235,3 +236,12 @@ def test_descend_is_one_step_down_the_gradient():
     descend(w.square().sum(), optimizer)  # the schedule has halved the rate, and no old gradient is left
     assert float(w.detach()) == pytest.approx(2.4 - 0.05 * 4.8)
     assert optimizer.param_groups[0]["lr"] == 0.05
+
+
+def test_start_at_kmeans_places_the_centroids_and_tells_the_clusters() -> None:
+    x = torch.cat([torch.zeros(5, 2), torch.ones(5, 2)]) + torch.rand(10, 2) / 9
+    network = Autoencoder(torch.nn.Identity(), torch.nn.Identity())
+    labels = start_at_kmeans(network, x, 2, n_init=2)
+    assert isinstance(network.centroids, torch.nn.Parameter) and len(set(labels[:5])) == len(set(labels[5:])) == 1
+    for k in (0, 1):
+        torch.testing.assert_close(network.centroids[k].detach(), x[labels == k].mean(dim=0))

@@ -45,7 +45,7 @@ def test_balanced_target_comes_close_to_the_minimum_of_the_papers_objective(p):
     optimizer.step(closure)
     least, at_p, ours = (float(objective(q, p)) for q in (logits.softmax(1).detach(), p, balanced_target(p)))
     assert least < ours < at_p
-    assert ours - least < 0.25 * (at_p - least), "the closed form drops a term of order 1/n, and one step of balance"
+    assert ours - least < 0.25 * (at_p - least), "the closed form is one damped step from p towards the minimum"
 
 
 def test_the_exact_minimum_divides_by_the_size_of_the_target_itself(p):
