@@ -58,7 +58,7 @@ def write(path: str | Path, kind: str, content: Mapping[str, Any]) -> Path:
             os.fsync(file.fileno())
             os.replace(fresh, path)
         except BaseException:
-            fresh.unlink()
+            fresh.unlink(missing_ok=True)  # an interrupt may come just after the replacement
             raise
     return path
 

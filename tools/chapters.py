@@ -67,9 +67,7 @@ class Chapter:
 
 def read(path: Path, root: Path = ROOT) -> Chapter:
     """Read one notebook, without repairing it."""
-    return Chapter(
-        Path(path), root, nbformat.reads(Path(path).read_text(encoding="utf-8"), nbformat.NO_CONVERT)
-    )
+    return Chapter(Path(path), root, nbformat.reads(Path(path).read_text(encoding="utf-8"), nbformat.NO_CONVERT))
 
 
 def files(root: Path = ROOT) -> list[Path]:
@@ -117,18 +115,12 @@ def parse(source: str) -> ast.Module:
 def documented(tree: ast.AST) -> list[ast.AST]:
     """Return every module, class and function in ``tree`` that has a docstring."""
     kinds = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return [
-        n for n in ast.walk(tree) if isinstance(n, kinds) and ast.get_docstring(n, clean=False) is not None
-    ]
+    return [n for n in ast.walk(tree) if isinstance(n, kinds) and ast.get_docstring(n, clean=False) is not None]
 
 
 def code_lines(source: str) -> int:
     """Count the lines of code: neither blank nor comment nor docstring."""
-    lines = {
-        i
-        for i, line in enumerate(source.splitlines(), 1)
-        if line.strip() and not line.strip().startswith("#")
-    }
+    lines = {i for i, line in enumerate(source.splitlines(), 1) if line.strip() and not line.strip().startswith("#")}
     for node in documented(parse(source)):
         lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     return len(lines)

@@ -59,9 +59,7 @@ def outline(node: object) -> str:
     """Return a syntax tree as text that is the same in every version of Python (``ast.dump`` is not)."""
     if isinstance(node, ast.AST):
         filled = {key: value for key, value in ast.iter_fields(node) if value not in (None, [])}
-        return (
-            f"{type(node).__name__}({', '.join(f'{key}={outline(value)}' for key, value in filled.items())})"
-        )
+        return f"{type(node).__name__}({', '.join(f'{key}={outline(value)}' for key, value in filled.items())})"
     return f"[{', '.join(map(outline, node))}]" if isinstance(node, list) else repr(node)
 
 

@@ -23,9 +23,7 @@ WORDS_IN_A_SENTENCE, BYTES = 45, 1_500_000
 WITHOUT_EXERCISES = {"start/first_run"}  # chapters without takeaways, quiz, exercises and references
 HEADINGS = ["Takeaways", "Quiz", "Exercises", "References"]
 MACHINE_PATH = re.compile(r"(?<![\w.+/=~-])/(?:work|tmp|home|root|Users)\b(?:/[\w./-]*)?|\b[A-Z]:\\Users\b")
-RESULT = re.compile(
-    r"\b(?:ACC|NMI|ARI|accuracy)\b[^.\n]{0,30}?(?<![\w.])(?:0\.\d{2,}|\d{1,3}(?:\.\d+)?\s?\\?%)", re.I
-)
+RESULT = re.compile(r"\b(?:ACC|NMI|ARI|accuracy)\b[^.\n]{0,30}?(?<![\w.])(?:0\.\d{2,}|\d{1,3}(?:\.\d+)?\s?\\?%)", re.I)
 PLOTTING_MODULES = {"matplotlib", "seaborn", "plotly", "bokeh", "altair"}
 PLOTTING_NAMES = {"plt", "ax", "axs", "axes", "fig", "figure", "sns", "px"}
 EQUATION = re.compile(r"^\$\$[ \t]*\(([\w:-]+)\)|\$\$[ \t]*\(([\w:-]+)\)[ \t]*$", re.M)
@@ -131,8 +129,7 @@ def no_errors(chapter: Chapter) -> Iterator[Problem]:
     """No stored traceback, unless the cell is tagged raises-exception."""
     for number, cell in chapter.code():
         raised = any(
-            o.output_type == "error" or "Traceback (most recent call last)" in "".join(texts(o))
-            for o in cell.outputs
+            o.output_type == "error" or "Traceback (most recent call last)" in "".join(texts(o)) for o in cell.outputs
         )
         if raised and "raises-exception" not in chapters.tags(cell):
             yield Problem(chapter.where(number), "stores an error")
@@ -251,13 +248,9 @@ def ruff(chapter: Chapter) -> Iterator[Problem]:
 
 def title_box(chapter: Chapter) -> Iterator[Problem]:
     """Cell 1 holds the only level-one heading and the box: aims, what to read first, run time."""
-    heads = [
-        (n, line) for n, text in chapter.prose() for line in re.findall(r"^#\s.+$", strip_fences(text), re.M)
-    ]
+    heads = [(n, line) for n, text in chapter.prose() for line in re.findall(r"^#\s.+$", strip_fences(text), re.M)]
     if [n for n, _ in heads] != [1]:
-        yield Problem(
-            chapter.file, f"one level-one heading must stand in cell 1 (found in: {[n for n, _ in heads]})"
-        )
+        yield Problem(chapter.file, f"one level-one heading must stand in cell 1 (found in: {[n for n, _ in heads]})")
     first = chapter.nb.cells[0].source.lower() if chapter.nb.cells else ""
     for text in ["{admonition}", "you will be able to", "read first", "run time"]:
         if text not in first:
@@ -266,9 +259,7 @@ def title_box(chapter: Chapter) -> Iterator[Problem]:
 
 def headings(chapter: Chapter) -> Iterator[Problem]:
     """Takeaways, Quiz, Exercises, References end every full chapter, in this order, as level-two headings."""
-    heads = [
-        h.strip() for _, text in chapter.prose() for h in re.findall(r"^##\s+(.+)$", strip_fences(text), re.M)
-    ]
+    heads = [h.strip() for _, text in chapter.prose() for h in re.findall(r"^##\s+(.+)$", strip_fences(text), re.M)]
     wanted = [] if chapter.name in WITHOUT_EXERCISES else HEADINGS
     if missing := [h for h in wanted if h not in heads]:
         yield Problem(chapter.file, f"lacks the heading ## {', ## '.join(missing)}")
@@ -295,9 +286,7 @@ def exercises(chapter: Chapter) -> Iterator[Problem]:
             if not re.search(pattern, card)
         ]
         if lacks:
-            yield Problem(
-                f"{chapter.file}, exercise {card.splitlines()[0].strip()!r}", f"lacks {', '.join(lacks)}"
-            )
+            yield Problem(f"{chapter.file}, exercise {card.splitlines()[0].strip()!r}", f"lacks {', '.join(lacks)}")
     found = list(solutions(chapter))
     if sorted(labels) != sorted(label for label, *_ in found):
         yield Problem(
@@ -333,13 +322,9 @@ def plots_read(chapter: Chapter) -> Iterator[Problem]:
     cells = chapter.nb.cells
     for number, cell in chapter.code():
         if is_plot(cell):
-            after = (
-                cells[number].source if number < len(cells) and cells[number].cell_type == "markdown" else ""
-            )
+            after = cells[number].source if number < len(cells) and cells[number].cell_type == "markdown" else ""
             if not re.match(r"\s*[^#\s`:]", after):
-                yield Problem(
-                    chapter.where(number), "draws a plot, and the next cell does not begin by reading it"
-                )
+                yield Problem(chapter.where(number), "draws a plot, and the next cell does not begin by reading it")
 
 
 def alt_texts(chapter: Chapter) -> Iterator[Problem]:
@@ -370,9 +355,7 @@ def short_sentences(chapter: Chapter) -> Iterator[Problem]:
     for number, text in chapter.prose():
         for sentence in sentences(text):
             if (count := len(sentence.split())) > WORDS_IN_A_SENTENCE:
-                yield Problem(
-                    chapter.where(number), f"a sentence of {count} words: {' '.join(sentence.split()[:8])} …"
-                )
+                yield Problem(chapter.where(number), f"a sentence of {count} words: {' '.join(sentence.split()[:8])} …")
 
 
 def no_gaps(chapter: Chapter) -> Iterator[Problem]:
@@ -414,8 +397,7 @@ RULES: list[Rule] = [
 def labels(root: Path = ROOT) -> list[tuple[str, str]]:
     """Return (label, file) of every numbered equation, exercise, figure and target, in chapters and pages."""
     pages = [
-        (p.relative_to(root).as_posix(), p.read_text(encoding="utf-8"))
-        for p in sorted((root / "book").rglob("*.md"))
+        (p.relative_to(root).as_posix(), p.read_text(encoding="utf-8")) for p in sorted((root / "book").rglob("*.md"))
     ]
     for chapter in (chapters.read(path, root) for path in chapters.files(root)):
         pages += [(chapter.file, text) for _, text in chapter.prose()]
@@ -446,9 +428,7 @@ def check(chapter: Chapter) -> list[Problem]:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0 if all rules are kept."""
     parser = argparse.ArgumentParser(prog="python -m tools.rules", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "paths", nargs="*", type=Path, help="notebooks (default: all chapters, and the labels)"
-    )
+    parser.add_argument("paths", nargs="*", type=Path, help="notebooks (default: all chapters, and the labels)")
     args = parser.parse_args(argv)
     found = [] if args.paths else check_labels()
     for path in args.paths or chapters.files():

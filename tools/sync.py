@@ -122,9 +122,7 @@ def unreadable(chapter: Chapter, number: int, cell: NotebookNode) -> Problem | N
     others = [node for node in body if not isinstance(node, Definition)]
     if others or not body:
         what = ast.unparse(others[0]) if others else "nothing"
-        return Problem(
-            where, f"a library cell holds whole functions and classes of {module} only, not `{what}`"
-        )
+        return Problem(where, f"a library cell holds whole functions and classes of {module} only, not `{what}`")
     known = definitions((chapter.root / module).read_text(encoding="utf-8"))
     for node in body:
         if node.name not in known:
@@ -197,9 +195,7 @@ def check_setup(chapter: Chapter) -> Iterator[Problem]:
     text = SETUP.format(address=urls(chapter.root)["Repository"]).rstrip("\n")
     found = [i for i, cell in chapter.code() if chapters.is_setup(cell)]
     if found != [2]:
-        yield Problem(
-            chapter.file, f"the setup cell must be cell 2 and nowhere else (found: {found or 'none'})"
-        )
+        yield Problem(chapter.file, f"the setup cell must be cell 2 and nowhere else (found: {found or 'none'})")
     for number in found:
         cell = chapter.nb.cells[number - 1]
         if cell.source != text:
@@ -247,8 +243,7 @@ def old_urls(root: Path) -> dict[str, str]:
         "Book": r"^[ \t]+baseurl:[ \t]*",
     }
     found = {
-        key: re.search(pattern + r"[\"']?([^\s\"']+?)/?[\"']?[ \t]*$", text, re.M)
-        for key, pattern in keys.items()
+        key: re.search(pattern + r"[\"']?([^\s\"']+?)/?[\"']?[ \t]*$", text, re.M) for key, pattern in keys.items()
     }
     return {key: match[1].removesuffix(".git") for key, match in found.items() if match}
 
@@ -274,9 +269,7 @@ def sync_addresses(root: Path, write: bool = False) -> Iterator[Problem]:
             path.write_text(right, encoding="utf-8")
             print(f"{path.relative_to(root)}: address set")
         elif right != text:
-            yield Problem(
-                path.relative_to(root).as_posix(), "address differs from pyproject.toml", diff(right, text)
-            )
+            yield Problem(path.relative_to(root).as_posix(), "address differs from pyproject.toml", diff(right, text))
 
 
 # --- "Derived in" ---
@@ -318,14 +311,10 @@ def check_derived(root: Path) -> Iterator[Problem]:
         for name, node in definitions(path.read_text(encoding="utf-8")).items():
             links, pages = derived_links(node), index.get((module, name), [])
             for page in [p for p in pages if p not in links]:
-                yield Problem(
-                    f"{module}, {name}", f"the docstring lacks the line `Derived in :doc:`{page}`.`"
-                )
+                yield Problem(f"{module}, {name}", f"the docstring lacks the line `Derived in :doc:`{page}`.`")
             for link in [k for k in links if k not in pages]:
                 if not (isinstance(node, ast.ClassDef) and name in names_used(root, link)):
-                    yield Problem(
-                        f"{module}, {name}", f"`Derived in {link}`: no such chapter, or it does not show it"
-                    )
+                    yield Problem(f"{module}, {name}", f"`Derived in {link}`: no such chapter, or it does not show it")
 
 
 # --- all of it ---
@@ -333,9 +322,7 @@ def check_derived(root: Path) -> Iterator[Problem]:
 
 def check_chapter(chapter: Chapter) -> list[Problem]:
     """Return all that keeps one chapter from being the library."""
-    cells = [
-        p for i, cell in chapter.code() if chapters.library_module(cell) for p in check_cell(chapter, i, cell)
-    ]
+    cells = [p for i, cell in chapter.code() if chapters.library_module(cell) for p in check_cell(chapter, i, cell)]
     return [*check_setup(chapter), *cells, *check_untagged(chapter)]
 
 
