@@ -158,6 +158,8 @@ BREAKS = [
     (rules.no_printing_cells, source("for i in range(3):\n    print(i)\nprint('end')"), "only prints"),
     (rules.no_plotting_code, source("import matplotlib.pyplot as plt"), "matplotlib.pyplot"),
     (rules.no_plotting_code, source("axes[0].plot(x)"), "axes[0].plot"),
+    (rules.no_plotting_code, source("def draw(ax):\n    ax.plot(x)"), "ax.plot"),
+    (rules.no_plotting_code, put(FIRST_CODE, source="ax.plot(x)", metadata={"tags": ["hide-cell"]}), "ax.plot"),
     (rules.ruff, source("import os"), "F401"),
     (rules.ruff, source("x = " + "+ 1 " * 30), "E501"),
     (rules.title_box, swap(0, "Run time", "Time"), "'run time'"),
@@ -218,6 +220,7 @@ def test_every_rule_has_a_break() -> None:
         source("# a comment\n\n" + "x = 1\n" * 12),
         source('# dclib/metrics.py\ndef f():\n    """A.\n\n    B.\n    """\n' + "    x = 1\n" * 19),
         source("%config X.y = 1\nx = 1"),
+        put(FIRST_CODE, source="def draw(ax):\n    ax.plot(x)", metadata={"tags": ["hide-cell"]}, outputs=[]),
         swap(
             AFTER_PLOT,
             "two.",

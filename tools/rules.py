@@ -223,11 +223,21 @@ def plotting(node: ast.AST) -> str | None:
     return None
 
 
+def is_figure(cell: NotebookNode) -> bool:
+    """Whether a cell is folded and holds functions only: a figure that no other chapter needs."""
+    body = chapters.parse(cell.source).body
+    return "hide-cell" in chapters.tags(cell) and all(isinstance(node, ast.FunctionDef) for node in body)
+
+
 def no_plotting_code(chapter: Chapter) -> Iterator[Problem]:
-    """Plotting code lives in dclib.plots; a cell only calls it."""
+    """Plotting code lives in dclib.plots, or folded in the one chapter that needs it; other cells only call it."""
     for number, cell in chapter.code():
-        for found in sorted({p for node in ast.walk(chapters.parse(cell.source)) if (p := plotting(node))}):
-            yield Problem(chapter.where(number), f"draws by itself ({found}); move that to dclib.plots")
+        found = set() if is_figure(cell) else {plotting(node) for node in ast.walk(chapters.parse(cell.source))}
+        for name in sorted(found - {None}):
+            yield Problem(
+                chapter.where(number),
+                f"draws by itself ({name}); move that to dclib.plots, or into a function in a cell tagged hide-cell",
+            )
 
 
 def ruff(chapter: Chapter) -> Iterator[Problem]:

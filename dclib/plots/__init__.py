@@ -1,0 +1,53 @@
+"""Pictures of the book: maps of codes, galleries, curves, scores and tables, all in one style.
+
+:mod:`~dclib.plots.style` holds the colours and the frame of a drawing function; the figures lie in
+:mod:`~dclib.plots.maps`, :mod:`~dclib.plots.images`, :mod:`~dclib.plots.charts` and :mod:`~dclib.plots.scores`.
+"""
+
+from dclib.plots.charts import curves, histograms, line_panels, lines, stage_bars
+from dclib.plots.images import cluster_gallery, reconstructions, sample_gallery
+from dclib.plots.maps import (
+    clouds,
+    clustering_grid,
+    discriminant_axes,
+    latent_scatter,
+    pca_axes,
+    project,
+    push_gallery,
+    space_gallery,
+)
+from dclib.plots.scores import ScoreTable, confusion, score_curves, score_scatter, seeds_plot
+from dclib.plots.style import INK, MARKERS, PALETTE, STYLE, Picture, drawn, panels, same_scale, use_style
+
+__all__ = [
+    "INK",
+    "MARKERS",
+    "PALETTE",
+    "STYLE",
+    "Picture",
+    "ScoreTable",
+    "clouds",
+    "cluster_gallery",
+    "clustering_grid",
+    "confusion",
+    "curves",
+    "discriminant_axes",
+    "drawn",
+    "histograms",
+    "latent_scatter",
+    "line_panels",
+    "lines",
+    "panels",
+    "pca_axes",
+    "project",
+    "push_gallery",
+    "reconstructions",
+    "same_scale",
+    "sample_gallery",
+    "score_curves",
+    "score_scatter",
+    "seeds_plot",
+    "space_gallery",
+    "stage_bars",
+    "use_style",
+]
