@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dclib import __version__, data, parallel, results
+from dclib import __version__, data, leaderboard, parallel, results
 from dclib.methods import METHODS
 from dclib.profiles import PROFILES
 
@@ -201,7 +201,7 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
-    render = results.leaderboard_json if options.json else results.leaderboard
+    render = leaderboard.leaderboard_json if options.json else leaderboard.leaderboard
     print(render(options.out, options.data, options.variants))
     return 0
 

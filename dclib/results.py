@@ -1,27 +1,19 @@
-"""Results: one run becomes one JSON record; records become the leaderboard and the tables of the chapters."""
+"""Results: one run becomes one JSON record, the seeds of one method become one row."""
 
 import json
-import platform
 import re
-import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, is_dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
 from itertools import product
-from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClusterMixin
 from sklearn.cluster import KMeans
 
-from dclib import parallel
+from dclib import parallel, provenance
 from dclib.checks import one_of
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
@@ -34,8 +26,6 @@ RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checko
 SHIPPED = Path(__file__).parent / "records"  # an installed package brings the book's records along
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
 KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
-VERSIONED = ("numpy", "scikit-learn", "scipy", "torch")
-SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published for the whole
 
 # What a reader calls a row: (method, variant) -> name. A variant that is not here is an ablation.
 NAMES = {
@@ -58,12 +48,6 @@ NAMES = {
     ("den", ""): "DEN",
 }
 AUGMENTED = " + augmentation"  # added to the name of a row whose images were augmented
-CHOSEN, RERUN = "†", "‡"
-LEGEND = (
-    "Ours: mean ± sd over seeds, final epoch; NMI with the arithmetic mean. "
-    f"{CHOSEN} labels had a say in the figure. {RERUN} measured by others than the method's authors."
-)
-MOST_DIFFERENCES = 16  # of a sign-flip test, which tries all 2^m signs
 
 
 @dataclass(frozen=True)
@@ -151,7 +135,7 @@ def run(
     points = load(data)
     how = {"device": device, "verbose": verbose, "checkpoint": checkpoint}
     model = make(method, points, seed, profile_name, **how, **parameters)
-    _reset_peak_memory()
+    provenance.reset_peak_memory()
     start = time.perf_counter()
     model.fit(points.x)
     seconds = getattr(model, "seconds_", time.perf_counter() - start)
@@ -161,10 +145,10 @@ def run(
         **evaluate(points.y, model.labels_),
         "cluster_sizes": cluster_sizes(model.labels_).tolist(),
         "seconds": round(seconds, 2),
-        "peak_memory_mib": round(_peak_memory(), 1),
+        "peak_memory_mib": round(provenance.peak_memory(), 1),
         "processes": parallel.n_launched(),
         "parameters": _plain(model.get_params(deep=False), without=("checkpoint",)),
-        **_surroundings(pick_device(device)),
+        **provenance.surroundings(pick_device(device)),
     }
 
 
@@ -186,7 +170,7 @@ def row(found: list[dict[str, Any]]) -> dict[str, str]:
     """Return the scores and the cost of one row's records as text, mean ± sd over seeds."""
     if not found:
         return dict.fromkeys(("ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
-    return _scores_and_cost(_summary(found))
+    return scores_and_cost(_summary(found))
 
 
 def identity(method: str, data: str, seed: int, profile_name: str | None = None, **parameters: Any) -> dict[str, Any]:
@@ -274,17 +258,6 @@ def summarise(found: Iterable[dict[str, Any]]) -> list[Summary]:
     return sorted(rows, key=lambda row: (row.data, row.method != KMEANS, -row.acc[0]))
 
 
-def standings(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> list[Summary]:
-    """Return the rows of the leaderboard, in order.
-
-    An ablation is left out where its method has a row with a name of its own on the same data set and in the same
-    profile, unless ``variants`` asks for all.
-    """
-    rows = [row for row in summarise(records(folder)) if data in (None, row.data)]
-    named = {(row.data, row.method, row.profile) for row in rows if not row.ablation}
-    return [row for row in rows if variants or not row.ablation or (row.data, row.method, row.profile) not in named]
-
-
 def published(
     data: str | None = None,
     method: str | None = None,
@@ -303,196 +276,14 @@ def published(
     return [r for r in rows if all(want in (None, r.get(key, False)) for key, want in wanted.items())]
 
 
-def beside(row: Summary, folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """Return the published figures that belong beside a row, the authors' own first; an ablation has none."""
-    if row.ablation:
-        return []
-    known = published(SUBSET_OF.get(row.data, row.data), row.method, folder, augmented=row.augmented)
-    return sorted((r for r in known if r.get("acc") is not None), key=lambda r: bool(r.get("rerun")))
-
-
-def cited(known: dict[str, Any], n: int | None = None) -> str:
-    """Return a published ACC with its marks, e.g. ``"0.843† (Xie et al. 2016, table 2)"``; ``LEGEND`` explains them.
-
-    Parameters
-    ----------
-    known
-        A row of :func:`published`.
-    n
-        Number of points of the row that it stands beside; a different number is said.
-    """
-    runs = known.get("runs", ())
-    score = spread((known["acc"], float(np.std(runs, ddof=1)) if len(runs) > 1 else float("nan")))
-    marks = CHOSEN * bool(known.get("chosen")) + RERUN * bool(known.get("rerun"))
-    size = f", n = {known['n']:,}" if n not in (None, known["n"]) else ""
-    return f"{score}{marks} ({known['source']}{size})"
-
-
-def cells(row: Summary, folder: Path = RESULTS) -> dict[str, str]:
-    """Return a row of the leaderboard as text, by column."""
-    return {
-        "data": row.data,
-        "n": str(row.n),
-        "method": row.name,
-        "published ACC": "; ".join(cited(known, row.n) for known in beside(row, folder)) or "–",
-        **_scores_and_cost(row),
-        "profile": row.profile,
-        "device": row.device,
-    }
-
-
-def leaderboard(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> str:
-    """Return the leaderboard as a Markdown table: published beside reproduced, with the spread over seeds.
-
-    Parameters
-    ----------
-    folder
-        Where the records are.
-    data
-        Only this data set.
-    variants
-        Whether to show the ablations too.
-    """
-    lines = [cells(row, folder) for row in standings(folder, data, variants)]
-    if not lines:
-        return "| data |\n| --- |"
-    head = [list(lines[0]), ["---"] * len(lines[0])]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in [*head, *(line.values() for line in lines)])
-    return f"{table}\n\n{LEGEND}"
-
-
-def leaderboard_json(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> str:
-    """Return the rows of the leaderboard as JSON: every field of :class:`Summary`, its name, and what is published."""
-    found = []
-    for row in standings(folder, data, variants):
-        fields = asdict(row)
-        for key in ("acc", "nmi", "ari"):
-            mean, sd = fields[key]
-            fields[key] = {"mean": mean, "sd": sd if np.isfinite(sd) else None}
-        found.append({"name": row.name, **fields, "published": beside(row, folder)})
-    return json.dumps(found, indent=1, ensure_ascii=False)
-
-
-def frontier(rows: Iterable[Summary]) -> list[Summary]:
-    """Return the rows that no cheaper row beats, from the cheapest on.
-
-    Cost is the mean time of a run, merit the mean ACC. Compare rows of one data set and one device only.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/open_problems/leaderboard`.
-    """
-    kept: list[Summary] = []
-    for row in sorted(rows, key=lambda row: (row.seconds, -row.acc[0])):
-        if not kept or row.acc[0] > kept[-1].acc[0]:
-            kept.append(row)
-    return kept
-
-
-def paired_differences(
-    first: Iterable[dict[str, Any]],
-    second: Iterable[dict[str, Any]],
-    metric: str = "acc",
-) -> NDArray:
-    """Return ``second`` minus ``first``, seed by seed.
-
-    Parameters
-    ----------
-    first, second
-        Records of two rows on one data set.
-    metric
-        Which score.
-
-    Returns
-    -------
-    ndarray (m,)
-        In the order of the seeds.
-
-    Raises
-    ------
-    ValueError
-        If the two have different seeds: a seed without its partner would be a seed dropped.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/open_problems/leaderboard`.
-    """
-    a, b = ({run["seed"]: run[metric] for run in runs} for runs in (first, second))
-    if a.keys() != b.keys():
-        raise ValueError(f"seeds {sorted(a)} and {sorted(b)} do not pair.")
-    return np.array([b[seed] - a[seed] for seed in sorted(a)])
-
-
-def sign_flip_test(differences: ArrayLike) -> float:
-    """Two-sided p-value of paired differences, by trying all signs.
-
-    If the two methods were the same, each difference could as well have had the other sign. The p-value is the share
-    of the 2^m equally likely choices of signs whose sum is at least as far from 0 as the sum that was seen.
-
-    Parameters
-    ----------
-    differences : array-like (m,)
-        One a seed, m from 1 to 16.
-
-    Returns
-    -------
-    float
-        At least 2 / 2^m, since the observed signs and their mirror always count; 1 if all differences are 0.
-
-    Raises
-    ------
-    ValueError
-        If there is no difference, there are more than 16, or one is not finite.
-
-    Notes
-    -----
-    Fisher (1935, section 21). Derived in :doc:`/notebooks/open_problems/leaderboard`.
-    """
-    d = np.asarray(differences, dtype=float)
-    if d.ndim != 1 or not 1 <= d.size <= MOST_DIFFERENCES or not np.isfinite(d).all():
-        raise ValueError(f"differences must be 1 to {MOST_DIFFERENCES} finite numbers.")
-    signs = np.array(list(product((1, -1), repeat=d.size)))  # (2^m, m)
-    sums = np.abs(signs @ d)
-    rounding = 1e-12 * np.abs(d).sum()
-    return float(np.mean(sums >= abs(d.sum()) - rounding))
-
-
-def expected_best(scores: Sequence[float] | NDArray, k: int) -> float:
-    """Mean of the best of k runs, over all ways to pick k of the runs.
-
-    With k = 1 it is the mean. It estimates without bias what "the best of k seeds" would be on average, whatever the
-    distribution of the scores.
-
-    Parameters
-    ----------
-    scores : array-like (m,)
-        One a seed.
-    k
-        Size of the pick, from 1 to m.
-
-    Raises
-    ------
-    ValueError
-        If k is not from 1 to m.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/open_problems/leaderboard`.
-    """
-    x = np.sort(np.asarray(scores, dtype=float))  # (m,)
-    if not 1 <= k <= x.size:
-        raise ValueError(f"k is {k}, but must be from 1 to the {x.size} runs.")
-    picks = np.array([comb(i, k - 1) for i in range(x.size)])  # with x[i] on top
-    return float(picks @ x / comb(x.size, k))
-
-
 def spread(mean_and_sd: tuple[float, float]) -> str:
     """Return ``(0.8431, 0.0312)`` as ``"0.843 ± 0.031"``."""
     mean, sd = mean_and_sd
     return f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}"
 
 
-def _scores_and_cost(row: Summary) -> dict[str, str]:
+def scores_and_cost(row: Summary) -> dict[str, str]:
+    """Return the scores and the cost of a row as text, by the heading of their column."""
     scores = {key.upper(): spread(getattr(row, key)) for key in ("acc", "nmi", "ari")}
     return {**scores, "seeds": str(row.seeds), "s a run": f"{row.seconds:.0f}", "MiB": f"{row.memory:.0f}"}
 
@@ -525,58 +316,3 @@ def _plain(parameters: dict[str, Any], without: Iterable[str] = ()) -> dict[str,
         return repr(value) if is_dataclass(value) else type(value).__name__
 
     return {name: plain(value) for name, value in parameters.items() if name not in without}
-
-
-def _surroundings(device: torch.device) -> dict[str, Any]:
-    on_gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if on_gpu else f"{torch.get_num_threads()} threads, {platform.machine()}"
-    return {
-        "device": f"{device.type}: {name}",
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
-        "dclib": _own_version(),
-        "commit": _commit(),
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _own_version() -> str:
-    try:
-        return version("dclib")
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _commit() -> str:
-    """Return the commit of this checkout, with ``+`` if the package differs from it, or ``"unknown"``."""
-
-    def git(*words: str) -> str:
-        place = Path(__file__).parent
-        return subprocess.run(["git", *words], cwd=place, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _reset_peak_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: forget this process's earlier peak
-
-
-def _peak_memory() -> float:
-    """Return the largest resident memory of this process in MiB, since the last reset where Linux allows one."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    except (OSError, StopIteration):
-        return _peak_memory_elsewhere()
-
-
-def _peak_memory_elsewhere() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if platform.system() == "Darwin" else 2**10)

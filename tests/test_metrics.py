@@ -243,7 +243,7 @@ def test_an_unknown_average_is_refused_with_the_nearest():
         metrics.nmi([0, 1], [0, 1], "geometrical")
 
 
-def test_sizes_and_collapse():
+def test_sizes():
     labels = np.repeat([4, 2, 8], [1, 6, 3])
     assert metrics.cluster_sizes(labels).tolist() == [6, 3, 1]
     assert metrics.cluster_sizes(labels, 5).tolist() == [6, 3, 1, 0, 0]
@@ -252,108 +252,9 @@ def test_sizes_and_collapse():
     assert metrics.effective_clusters(np.arange(7)) == pytest.approx(7)
     assert metrics.effective_clusters([1, 1, 1]) == 1
     assert 1 < metrics.effective_clusters(labels) < 3
-    assert metrics.collapse([0] * 9, 4) == {"effective": 1.0, "empty": 3, "smallest": 0.0, "collapsed": True}
-    assert metrics.collapse([0, 1, 2, 3], 4)["collapsed"] is False
 
 
 def test_label_change():
     assert metrics.label_change([0, 1, 2, 3], [0, 1, 3, 3]) == 0.25
     with pytest.raises(ValueError, match="before has 1 points but after has 2"):
         metrics.label_change([0], [0, 1])
-
-
-# --- views, and heaps ---
-
-
-def soft(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Random soft assignments."""
-    q = rng.gamma(0.7, size=shape) + 1e-9
-    return q / q.sum(axis=-1, keepdims=True)
-
-
-def test_view_disagreement_splits_the_mean_divergence():
-    rng = np.random.default_rng(0)
-    for n_views, n, n_clusters in ((1, 4, 3), (2, 5, 2), (7, 30, 6)):
-        q, p = soft(rng, n_views, n, n_clusters), soft(rng, n, n_clusters)
-        mean = (p * np.log(p / q)).sum(axis=2).mean(axis=0)  # (n,), over views
-        product = q.prod(axis=0) ** (1 / n_views)
-        geometric = product / product.sum(axis=1, keepdims=True)
-        expected = mean - (p * np.log(p / geometric)).sum(axis=1)
-        np.testing.assert_allclose(metrics.view_disagreement(q), expected, atol=1e-12)
-
-
-def test_view_disagreement_is_zero_only_where_views_agree():
-    q = soft(np.random.default_rng(1), 1, 20, 4).repeat(3, axis=0)
-    np.testing.assert_allclose(metrics.view_disagreement(q), 0, atol=1e-12)
-    q[1, 7] = np.roll(q[1, 7], 1)
-    assert np.flatnonzero(metrics.view_disagreement(q) > 1e-9).tolist() == [7]
-    two = np.array([[[0.9, 0.1]], [[0.1, 0.9]]])
-    assert metrics.view_disagreement(two) == pytest.approx(-np.log(0.6))  # Bhattacharyya: 2 √(0.9 · 0.1)
-    assert metrics.view_disagreement([[[1, 0]], [[0, 1]]]) == np.inf
-
-
-@pytest.mark.parametrize("q", [[0.5, 0.5], [[[0.5, np.nan]]], [[[-0.1, 1.1]]], np.empty((0, 2, 3))])
-def test_bad_views_are_refused(q):
-    with pytest.raises(ValueError, match="q_views must be finite"):
-        metrics.view_disagreement(q)
-
-
-def gaussian(x: np.ndarray, mean: float, sd: float) -> np.ndarray:
-    """The normal density."""
-    return np.exp(-(((x - mean) / sd) ** 2) / 2) / (sd * np.sqrt(2 * np.pi))
-
-
-@pytest.mark.parametrize(("gap", "share"), [(3, 0.5), (4, 0.5), (6, 0.5), (4, 0.25), (6, 0.25)])
-def test_valley_of_two_gaussians_is_that_of_their_density(gap, share):
-    rng, n, d = np.random.default_rng(2), 20_000, 5
-    direction = rng.normal(size=d)
-    direction *= gap / np.linalg.norm(direction)
-    z_a, z_b = rng.normal(size=(int(n * share), d)), rng.normal(size=(n - int(n * share), d)) + direction
-    width = np.sqrt(1 + n**-0.4)  # the density, smoothed as the estimate is
-    places = np.linspace(0, gap, 100_001)
-    density = share * gaussian(places, 0, width) + (1 - share) * gaussian(places, gap, width)
-    low = density[1000:-1000].argmin() + 1000
-    expected = density[low] / min(density[:low].max(), density[low:].max())
-    assert metrics.valley(z_a, z_b) == pytest.approx(expected, abs=0.04)
-    assert metrics.valley(z_a, z_b) == pytest.approx(metrics.valley(z_b, z_a), abs=1e-9)
-    moved = [3 * z + 7 for z in (z_a, z_b)]
-    assert metrics.valley(*moved) == pytest.approx(metrics.valley(z_a, z_b))
-
-
-def test_one_heap_cut_in_two_has_no_valley():
-    rng = np.random.default_rng(3)
-    z = rng.normal(size=(5000, 4)) * [3, 1, 1, 1]
-    for cut in (0, 1.5):
-        assert metrics.valley(z[z[:, 0] < cut], z[z[:, 0] >= cut]) > 0.95
-    assert metrics.valley(rng.normal(size=(5000, 4)), rng.normal(size=(5000, 4)) + 1) > 0.95  # one mode up to gap 2
-
-
-def test_density_between_integrates_to_the_share_between_the_centres():
-    rng = np.random.default_rng(4)
-    z_a, z_b = rng.normal(size=(8000, 1)), rng.normal(size=(8000, 1)) + 8
-    places, density = metrics.density_between(z_a, z_b)
-    assert places[0] == 0 and places[-1] == 1 and len(places) == len(density) == 101
-    assert np.trapezoid(density, places) == pytest.approx(0.5, abs=0.01)
-    loop = [np.mean((z_a > z_a.mean()) & (z_a < z_b.mean())), np.mean((z_b < z_b.mean()) & (z_b > z_a.mean()))]
-    assert np.trapezoid(density, places) == pytest.approx(np.mean(loop), abs=0.01)
-
-
-def test_valley_of_single_points_and_of_copies():
-    assert metrics.valley([[0.0]], [[1.0]]) == pytest.approx(0, abs=1e-12)
-    assert metrics.valley([[0.0, 1.0]] * 9, [[2.0, 1.0]] * 3) == pytest.approx(0, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("z_a", "z_b", "words"),
-    [
-        ([0.0, 1.0], [[1.0]], "z_a must be finite and (n, d)"),
-        ([[0.0]], np.empty((0, 1)), "z_b must be finite"),
-        ([[np.nan]], [[1.0]], "z_a must be finite"),
-        ([[0.0]], [[1.0, 2.0]], "z_a has 1 features but z_b has 2"),
-        ([[0.0], [2.0]], [[1.0]], "same centre"),
-    ],
-)
-def test_bad_groups_are_refused_by_name(z_a, z_b, words):
-    with pytest.raises(ValueError) as error:
-        metrics.valley(z_a, z_b)
-    assert words in str(error.value)

@@ -1,0 +1,115 @@
+"""The leaderboard: rows in order, what was published beside what was measured, and the rows worth their cost."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dclib.results import RESULTS, Summary, published, records, scores_and_cost, spread, summarise
+
+SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published for the whole
+CHOSEN, RERUN = "†", "‡"
+LEGEND = (
+    "Ours: mean ± sd over seeds, final epoch; NMI with the arithmetic mean. "
+    f"{CHOSEN} labels had a say in the figure. {RERUN} measured by others than the method's authors."
+)
+
+
+def standings(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> list[Summary]:
+    """Return the rows of the leaderboard, in order.
+
+    An ablation is left out where its method has a row with a name of its own on the same data set and in the same
+    profile, unless ``variants`` asks for all.
+    """
+    rows = [row for row in summarise(records(folder)) if data in (None, row.data)]
+    named = {(row.data, row.method, row.profile) for row in rows if not row.ablation}
+    return [row for row in rows if variants or not row.ablation or (row.data, row.method, row.profile) not in named]
+
+
+def beside(row: Summary, folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the published figures that belong beside a row, the authors' own first; an ablation has none."""
+    if row.ablation:
+        return []
+    known = published(SUBSET_OF.get(row.data, row.data), row.method, folder, augmented=row.augmented)
+    return sorted((r for r in known if r.get("acc") is not None), key=lambda r: bool(r.get("rerun")))
+
+
+def cited(known: dict[str, Any], n: int | None = None) -> str:
+    """Return a published ACC with its marks, e.g. ``"0.843† (Xie et al. 2016, table 2)"``; ``LEGEND`` explains them.
+
+    Parameters
+    ----------
+    known
+        A row of :func:`published`.
+    n
+        Number of points of the row that it stands beside; a different number is said.
+    """
+    runs = known.get("runs", ())
+    score = spread((known["acc"], float(np.std(runs, ddof=1)) if len(runs) > 1 else float("nan")))
+    marks = CHOSEN * bool(known.get("chosen")) + RERUN * bool(known.get("rerun"))
+    size = f", n = {known['n']:,}" if n not in (None, known["n"]) else ""
+    return f"{score}{marks} ({known['source']}{size})"
+
+
+def cells(row: Summary, folder: Path = RESULTS) -> dict[str, str]:
+    """Return a row of the leaderboard as text, by column."""
+    return {
+        "data": row.data,
+        "n": str(row.n),
+        "method": row.name,
+        "published ACC": "; ".join(cited(known, row.n) for known in beside(row, folder)) or "–",
+        **scores_and_cost(row),
+        "profile": row.profile,
+        "device": row.device,
+    }
+
+
+def leaderboard(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> str:
+    """Return the leaderboard as a Markdown table: published beside reproduced, with the spread over seeds.
+
+    Parameters
+    ----------
+    folder
+        Where the records are.
+    data
+        Only this data set.
+    variants
+        Whether to show the ablations too.
+    """
+    lines = [cells(row, folder) for row in standings(folder, data, variants)]
+    if not lines:
+        return "| data |\n| --- |"
+    head = [list(lines[0]), ["---"] * len(lines[0])]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in [*head, *(line.values() for line in lines)])
+    return f"{table}\n\n{LEGEND}"
+
+
+def leaderboard_json(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> str:
+    """Return the rows of the leaderboard as JSON: every field of :class:`Summary`, its name, and what is published."""
+    found = []
+    for row in standings(folder, data, variants):
+        fields = asdict(row)
+        for key in ("acc", "nmi", "ari"):
+            mean, sd = fields[key]
+            fields[key] = {"mean": mean, "sd": sd if np.isfinite(sd) else None}
+        found.append({"name": row.name, **fields, "published": beside(row, folder)})
+    return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def frontier(rows: Iterable[Summary]) -> list[Summary]:
+    """Return the rows that no cheaper row beats, from the cheapest on.
+
+    Cost is the mean time of a run, merit the mean ACC. Compare rows of one data set and one device only.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/open_problems/leaderboard`.
+    """
+    kept: list[Summary] = []
+    for row in sorted(rows, key=lambda row: (row.seconds, -row.acc[0])):
+        if not kept or row.acc[0] > kept[-1].acc[0]:
+            kept.append(row)
+    return kept

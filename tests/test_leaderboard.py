@@ -1,0 +1,89 @@
+"""The leaderboard: published beside measured, ablations on request, and the frontier of time and accuracy."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dclib import cli, leaderboard, results
+
+PUBLISHED = [
+    {"data": "digits", "n": 1797, "method": "dec", "acc": 0.8, "source": "Other 2021", "rerun": "by others"},
+    {"data": "digits", "n": 1797, "method": "dec", "acc": 0.9, "source": "Somebody 2020", "chosen": "best of nine"},
+    {"data": "digits", "n": 1797, "method": "dec", "augmented": True, "acc": 0.95, "source": "Third 2022"},
+    {"data": "mnist", "n": 70000, "method": "dec", "acc": 0.5, "source": "Ten", "runs": [0.4, 0.6]},
+]
+AFFINE = {"parameters": {"augment": "RandomAffine()"}}
+
+
+def invented(seed: int, acc: float, **changes) -> dict:
+    run = {"method": "dec", "data": "digits", "profile": "book", "variant": "", "seed": seed, "n": 1797}
+    cost = {"seconds": 2.0 + seed, "peak_memory_mib": 100.0 + seed, "device": "cpu"}
+    return run | {"acc": acc, "nmi": acc / 2, "ari": acc / 4} | cost | changes
+
+
+@pytest.fixture
+def board(tmp_path):
+    """A folder of published figures, and records of DEC, DEC with augmentation, an ablation and k-means."""
+    (tmp_path / "published.json").write_text(json.dumps(PUBLISHED))
+    for seed, acc in enumerate((0.5, 0.6)):
+        results.save(invented(seed, acc, variant="augment=None"), tmp_path)
+        results.save(invented(seed, acc + 0.2, **AFFINE), tmp_path)
+        results.save(invented(seed, acc + 0.3, variant="whiten=False", **AFFINE), tmp_path)
+        results.save(invented(seed, acc - 0.2, method="k-means"), tmp_path)
+    results.save(invented(0, 0.4, data="mnist-10k", n=10000), tmp_path)
+    return tmp_path
+
+
+def test_leaderboard_puts_the_published_figure_beside_ours(board):
+    lines = leaderboard.leaderboard(board, "digits").splitlines()
+    kmeans, augmented, plain = lines[2:5]
+    assert "| k-means | – | 0.350 ± 0.071 |" in kmeans
+    assert "| DEC + augmentation | 0.950 (Third 2022) | 0.750 ± 0.071 |" in augmented
+    assert "| DEC | 0.900† (Somebody 2020); 0.800‡ (Other 2021) | 0.550 ± 0.071 |" in plain and "| 2 |" in plain
+    assert lines[5:] == ["", leaderboard.LEGEND]
+    assert len(leaderboard.leaderboard(board, data="usps").splitlines()) == 2
+
+
+def test_a_subset_stands_beside_the_whole_and_says_so(board):
+    assert "0.500 ± 0.141 (Ten, n = 70,000)" in leaderboard.leaderboard(board, "mnist-10k")
+
+
+def test_ablations_are_shown_on_request_without_a_published_figure(board):
+    assert "whiten" not in leaderboard.leaderboard(board)
+    (line,) = [line for line in leaderboard.leaderboard(board, variants=True).splitlines() if "whiten" in line]
+    assert "| DEC + augmentation, whiten=False | – | 0.850 ± 0.071 |" in line
+
+
+def test_an_ablation_that_stands_alone_is_shown(tmp_path):
+    results.save(invented(0, 0.5, variant="epochs=3"), tmp_path)
+    results.save(invented(0, 0.5, method="k-means"), tmp_path)
+    assert [row.name for row in leaderboard.standings(tmp_path)] == ["k-means", "DEC, epochs=3"]
+    results.save(invented(0, 0.4), tmp_path)
+    assert [row.name for row in leaderboard.standings(tmp_path)] == ["k-means", "DEC"]
+    assert len(leaderboard.standings(tmp_path, variants=True)) == 3
+
+
+def test_leaderboard_as_json_has_numbers(board, capsys):
+    assert cli.main(["leaderboard", "--out", str(board), "--data", "digits", "--json", "--variants"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0]["name"] == "k-means" and len(rows) == 4
+    (plain,) = [row for row in rows if row["name"] == "DEC"]
+    assert plain["acc"]["mean"] == pytest.approx(0.55) and plain["seeds"] == 2
+    assert [known["acc"] for known in plain["published"]] == [0.9, 0.8]
+    (lone,) = json.loads(leaderboard.leaderboard_json(board, "mnist-10k"))
+    assert lone["acc"] == {"mean": 0.4, "sd": None}
+
+
+def test_the_frontier_is_what_no_cheaper_row_beats():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        pairs = rng.integers(0, 6, (8, 2))
+        rows = results.summarise(
+            invented(0, int(acc), variant=str(i), seconds=int(cost)) for i, (acc, cost) in enumerate(pairs)
+        )
+        kept = leaderboard.frontier(rows)
+        points = {(row.seconds, row.acc[0]) for row in kept}
+        better = {(c, a) for a, c in pairs if not any(d <= c and b >= a and (b, d) != (a, c) for b, d in pairs)}
+        assert points == better and len(kept) == len(points)
+        assert [row.seconds for row in kept] == sorted(row.seconds for row in kept)

@@ -1,0 +1,54 @@
+"""Statistics of a few seeds: against brute force over all signs and all picks, and on bad input."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from dclib import statistics
+
+
+def test_pairs_are_matched_by_seed():
+    first = [{"seed": seed, "acc": acc, "nmi": acc / 2} for seed, acc in ((0, 0.1), (1, 0.2), (5, 0.3))]
+    second = [{"seed": seed, "acc": acc, "nmi": acc / 2} for seed, acc in ((5, 0.9), (0, 0.4), (1, 0.6))]
+    assert statistics.paired_differences(first, second) == pytest.approx([0.3, 0.4, 0.6])
+    assert statistics.paired_differences(first, second, "nmi") == pytest.approx([0.15, 0.2, 0.3])
+    with pytest.raises(ValueError, match=r"\[0, 1, 5\] and \[0, 1\]"):
+        statistics.paired_differences(first, second[1:])
+
+
+@pytest.mark.parametrize("m", range(1, 9))
+def test_sign_flip_test_counts_all_signs(m):
+    rng = np.random.default_rng(m)
+    for d in (rng.normal(size=m), rng.integers(-3, 4, m), np.abs(rng.normal(size=m)), np.full(m, 0.1)):
+        sums = [
+            sum(s * x for s, x in zip(signs, d.tolist(), strict=True)) for signs in itertools.product((1, -1), repeat=m)
+        ]
+        assert statistics.sign_flip_test(d) == np.mean([abs(v) >= abs(sum(d.tolist())) - 1e-12 for v in sums])
+        assert statistics.sign_flip_test(d) >= 2 / 2**m
+
+
+def test_sign_flip_test_of_what_is_clear_by_hand():
+    assert statistics.sign_flip_test([1, 2, 3, 4, 5]) == 1 / 16
+    assert statistics.sign_flip_test([3, 2, 1, -1, 2]) == 6 / 32
+    assert statistics.sign_flip_test([0, 0]) == statistics.sign_flip_test([1, -1]) == 1
+    assert statistics.sign_flip_test(np.full(5, 0.1)) == statistics.sign_flip_test(np.full(5, 1e-9)) == 1 / 16
+
+
+@pytest.mark.parametrize("d", [[], [[1.0]], [1.0, np.nan], [1.0] * 17])
+def test_sign_flip_test_refuses_what_it_can_not_count(d):
+    with pytest.raises(ValueError, match="1 to 16"):
+        statistics.sign_flip_test(d)
+
+
+@pytest.mark.parametrize("k", range(1, 8))
+def test_expected_best_is_the_mean_over_all_picks(k):
+    scores = np.random.default_rng(1).integers(0, 5, 7) / 5  # with ties
+    picks = [max(pick) for pick in itertools.combinations(scores, k)]
+    assert statistics.expected_best(scores, k) == pytest.approx(np.mean(picks))
+
+
+@pytest.mark.parametrize("k", [0, 4, -1])
+def test_expected_best_needs_enough_runs(k):
+    with pytest.raises(ValueError, match=f"k is {k}"):
+        statistics.expected_best([0.1, 0.2, 0.3], k)
