@@ -71,7 +71,7 @@ $(READY): pyproject.toml requirements.lock | $(UV)
 	@test -x $(BIN)/python || $(UV) venv -q .venv
 	@echo "Setting up .venv from requirements.lock (PyTorch: $(TORCH))"
 ifeq ($(TORCH),cpu)
-	@$(UV) pip install -q --no-deps --torch-backend cpu "$$($(BIN)/python tools/cpu_lock.py --torch requirements.lock)" \
+	@$(UV) pip install -q --no-deps --torch-backend cpu $$($(BIN)/python tools/cpu_lock.py --torch requirements.lock) \
 	  || { echo "TORCH=cpu needs download.pytorch.org, which did not answer: try again, or plain 'make setup' (3 GB with CUDA)"; exit 1; }
 	@$(BIN)/python tools/cpu_lock.py requirements.lock > .venv/cpu.lock
 	@$(UV) pip install -q --require-hashes -r .venv/cpu.lock

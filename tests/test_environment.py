@@ -1,10 +1,13 @@
 """The files that set up an environment agree with each other, and the lock is what it should be."""
 
+import ast
+import email
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,42 @@ def test_conda_environment_is_in_step() -> None:
     assert {"pip": ["-e ."]} in yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
 
 
+def imported(tree: ast.AST) -> set[str]:
+    """The packages that a module imports, wherever in it, but for those that it tries and can do without."""
+    tried = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.Try) and "ImportError" in {ast.unparse(h.type) for h in block.handlers if h.type}
+        for step in block.body
+        for node in ast.walk(step)
+    }
+    found = set()
+    for node in set(ast.walk(tree)) - tried:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_what_the_package_imports_is_declared() -> None:
+    declared = {canonicalize_name(r.name) for r in asked()}
+    homes = packages_distributions()
+    for path in (ROOT / "dclib").rglob("*.py"):
+        names = imported(ast.parse(path.read_text(encoding="utf-8"))) - sys.stdlib_module_names - {"dclib"}
+        for name in names:
+            homes_of_name = {canonicalize_name(home) for home in homes.get(name, [name])}
+            assert homes_of_name & declared, f"{path.name} imports {name}, which pyproject.toml does not ask for"
+
+
+def test_the_package_asks_for_nothing_that_it_does_not_import() -> None:
+    names = set().union(*(imported(ast.parse(p.read_text(encoding="utf-8"))) for p in (ROOT / "dclib").rglob("*.py")))
+    homes = {canonicalize_name(home) for name in names for home in packages_distributions().get(name, [])}
+    wanted = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
+    assert wanted <= homes, f"nothing imports {wanted - homes}"
+    assert all(str(Requirement(text).specifier).startswith(">=") for text in PROJECT["project"]["dependencies"])
+
+
 def test_lock_names_no_address() -> None:
     assert not re.findall(r"://|--index|--extra-index|--find-links|git\+|file:|@ ", LOCK)
 
@@ -87,8 +126,8 @@ def test_cpu_lock_leaves_out_cuda_and_nothing_else() -> None:
     entries = cpu_lock.entries(LOCK)
     kept = cpu_lock.entries(cpu_lock.without_cuda(LOCK))
     dropped = entries.keys() - kept.keys()
-    assert "torch" in dropped and any(name.startswith("nvidia") for name in dropped)
-    for name in dropped - {"torch"}:  # only torch, or another dropped package, asks for what is left out
+    assert {"torch", "torchvision"} <= dropped and any(name.startswith("nvidia") for name in dropped)
+    for name in dropped - {"torch", "torchvision"}:  # only these, or another dropped package, ask for what is left out
         assert cpu_lock.asked_by(entries[name]) <= dropped, name
     for name, entry in kept.items():
         assert entry == entries[name]
@@ -96,9 +135,24 @@ def test_cpu_lock_leaves_out_cuda_and_nothing_else() -> None:
 
 
 def test_cpu_torch_has_its_dependencies_in_the_lock() -> None:
-    needed = {"filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec"}
+    needed = {"filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec", "numpy", "pillow"}
     assert needed <= cpu_lock.entries(cpu_lock.without_cuda(LOCK)).keys()
-    assert re.fullmatch(r"torch==\d+(\.\d+)+", cpu_lock.torch_version(LOCK))
+    assert re.fullmatch(r"torch==\d+(\.\d+)+ torchvision==\d+(\.\d+)+", " ".join(cpu_lock.torch_versions(LOCK)))
+
+
+def test_cpu_setup_takes_torch_and_torchvision_from_one_place() -> None:
+    """The two are compiled together: one of PyPI beside one of the CPU index fails on import."""
+    command = ["make", "-n", "-o", ".uv/bin/uv", "-W", "requirements.lock", "setup", "TORCH=cpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    first, second, third = re.findall(r"uv pip install .*", done.stdout)[:3]
+    assert "--torch-backend cpu $(" in first and "cpu_lock.py --torch" in first, done.stdout
+    assert ".venv/cpu.lock" in second and "torch-backend" not in second
+    assert "--no-deps" in third and "-e ." in third
+    ask = [sys.executable, "tools/cpu_lock.py", "requirements.lock"]
+    rest, two = (
+        subprocess.run([*ask, *more], cwd=ROOT, capture_output=True, text=True).stdout for more in ([], ["--torch"])
+    )
+    assert not re.search(r"^torch(vision)?==", rest, re.M) and len(two.split()) == 2
 
 
 def make_targets() -> set[str]:
@@ -175,7 +229,7 @@ def test_api_pages_cover_the_package() -> None:
 def test_citation_is_in_step() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["project"]["version"]
-    assert citation["license"] == PROJECT["project"]["license"]
+    assert citation["license"] == PROJECT["project"]["license"].split(" AND ")[0]  # of the code
     assert citation["repository-code"] == PROJECT["project"]["urls"]["Repository"]
     assert citation["url"] == PROJECT["project"]["urls"]["Book"]
 
@@ -198,4 +252,10 @@ def test_the_wheel_brings_code_digits_and_records(tmp_path: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "dclib").rglob("*.py")}
     assert modules <= names and "dclib/records/published.json" in names
     assert any(name.startswith("dclib/records/mnist-10k/dec/") for name in names)
-    assert any(name.startswith("dclib/assets/mnist") for name in names)
+    assert any(name.startswith("dclib/assets/mnist") for name in names) and "dclib/py.typed" in names
+    with zipfile.ZipFile(wheel) as archive:
+        about = next(name for name in names if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(about))
+    assert metadata["License-Expression"] == PROJECT["project"]["license"]
+    for path in PROJECT["project"]["license-files"]:
+        assert (ROOT / path).is_file() and any(name.endswith(f".dist-info/licenses/{path}") for name in names), path

@@ -1,4 +1,4 @@
-"""Print requirements.lock without PyTorch's CUDA, which `make setup TORCH=cpu` replaces by the CPU build."""
+"""Print requirements.lock without PyTorch and its CUDA, which `make setup TORCH=cpu` replaces by the CPU builds."""
 
 import argparse
 import re
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 ENTRY = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)")
+BUILDS = ("torch", "torchvision")  # compiled together: both from the CPU builds, or neither
 CUDA = re.compile(r"^(nvidia|cuda|triton)(-|$)")
 
 
@@ -28,24 +29,23 @@ def asked_by(entry: str) -> set[str]:
 
 
 def without_cuda(lock: str) -> str:
-    """The lock without torch itself and the packages that only its CUDA build needs."""
-    return "".join(text for name, text in entries(lock).items() if name != "torch" and not CUDA.match(name))
+    """The lock without torch, torchvision and the packages that only their CUDA builds need."""
+    return "".join(text for name, text in entries(lock).items() if name not in BUILDS and not CUDA.match(name))
 
 
-def torch_version(lock: str) -> str:
-    """The requirement for torch, as `torch==2.9.0`."""
-    match = ENTRY.match(entries(lock)["torch"])
-    return f"torch=={match[2]}"
+def torch_versions(lock: str) -> list[str]:
+    """The requirements for the two, as `torch==2.9.0`, `torchvision==0.24.0`."""
+    return [f"{name}=={ENTRY.match(entries(lock)[name])[2]}" for name in BUILDS]
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("lock", type=Path)
-    parser.add_argument("--torch", action="store_true", help="print the requirement for torch instead")
+    parser.add_argument("--torch", action="store_true", help="print the requirements for torch and torchvision instead")
     args = parser.parse_args()
     lock = args.lock.read_text(encoding="utf-8")
-    sys.stdout.write(torch_version(lock) + "\n" if args.torch else without_cuda(lock))
+    sys.stdout.write(" ".join(torch_versions(lock)) + "\n" if args.torch else without_cuda(lock))
 
 
 if __name__ == "__main__":
