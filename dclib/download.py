@@ -1,25 +1,26 @@
-"""Files from the network: kept in a cache, locked, verified after arrival, and tried from every mirror."""
+"""Files from the network: fetched by pooch, verified after arrival, put where their loaders look for them."""
 
 import bz2
 import gzip
 import hashlib
 import os
+import shutil
+import tarfile
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from urllib.request import Request, urlopen
+from tempfile import TemporaryDirectory
 
+import pooch
 from filelock import FileLock
-from platformdirs import user_cache_path
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
-UNREADABLE = (OSError, ValueError, EOFError, HTTPException, zlib.error)
-UNPACKERS = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\x78\x9c": zlib.decompress}
+UNREADABLE = (OSError, ValueError, EOFError, zlib.error, tarfile.TarError)
+UNPACKERS = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress}
 
 
 class DownloadError(OSError):
@@ -47,117 +48,131 @@ class Patience:
     silence: float = 15.0
     grace: float = 20.0
     pace: float = 10_000.0
-    most: int = 2**28
+    most: int = 2**32
     lock: float = 3600.0
 
 
 PATIENCE = Patience()
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file of a data set: where it lies in the cache, where it comes from, how it is verified.
-
-    Attributes
-    ----------
-    path
-        Place in the cache, relative to `cache_dir`, in the layout of torchvision or scikit-learn.
-    urls
-        Addresses, tried in this order. They may serve it packed (gzip, bzip2) or not.
-    digests
-        Accepted hashes as ``"algorithm:hex"``, of the file as it is or of its plain form. May be empty for
-        a file that has no `urls`, if `plain` refuses what is not sound.
-    plain
-        Brings the unpacked bytes to one plain form, whatever the source; that is what is parsed.
-    other
-        The same content in another layout, used if it is in the cache.
-    """
-
-    path: str
-    urls: tuple[str, ...]
-    digests: tuple[str, ...]
-    plain: Callable[[bytes], bytes] = bytes
-    other: "RemoteFile | None" = None
-
-    @property
-    def place(self) -> Path:
-        """Where the file lies in the cache, or would lie."""
-        return cache_dir() / self.path
-
-    def found(self) -> Path | None:
-        """Return the first of the file's places that exists, or None; nothing is read."""
-        if self.place.is_file():
-            return self.place
-        return self.other.found() if self.other else None
-
-    def decode(self, raw: bytes) -> bytes:
-        """Return the plain form of the bytes of the file.
-
-        Raises
-        ------
-        ValueError
-            If the bytes cannot be unpacked, or match none of the digests.
-        """
-        try:
-            content = self.plain(unpack(raw))
-        except UNREADABLE as error:
-            raise ValueError(f"not a readable {Path(self.path).name}: {error}") from error
-        if self.digests and not any(matches(data, digest) for digest in self.digests for data in (raw, content)):
-            raise ValueError(f"wrong bytes: the checksum of {len(raw):,} bytes differs")
-        return content
-
-
-def cache_dir() -> Path:
-    """Return the folder of downloaded data: the variable ``DCLIB_DATA``, else the user's cache directory."""
-    return Path(os.environ.get("DCLIB_DATA") or user_cache_path("dclib")).expanduser()
-
-
 def unpack(raw: bytes) -> bytes:
-    """Return the bytes unpacked if they begin as gzip, bzip2 or zlib data do, else as they are."""
+    """Return the bytes unpacked if they begin as gzip or bzip2 data do, else as they are."""
     for magic, unpacker in UNPACKERS.items():
         if raw.startswith(magic):
             return unpacker(raw)
     return raw
 
 
-def matches(data: bytes, digest: str) -> bool:
-    """Tell whether the data has this digest, given as ``"algorithm:hex"``."""
-    algorithm, _, wanted = digest.partition(":")
-    return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest() == wanted
+def unpack_file(sent: Path, target: Path) -> None:
+    """Write a file that was sent as it is, or packed by gzip or bzip2, as it is."""
+    target.write_bytes(unpack(sent.read_bytes()))
 
 
-def cached(file: RemoteFile) -> tuple[bytes | None, list[str]]:
-    """Return the plain content of a file from the cache, and what is wrong with copies that are damaged.
+def unpack_folder(sent: Path, target: Path) -> None:
+    """Unpack a tar archive that holds a folder of the target's name."""
+    pooch.Untar(extract_dir=target.parent.resolve())(str(sent.resolve()), "download", None)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a data set, or one folder: where its loader looks for it, where it comes from, how it is verified.
+
+    Attributes
+    ----------
+    path
+        Place in the cache, relative to `cache_dir`, where torchvision or scikit-learn looks for it.
+    urls
+        Addresses, tried in this order.
+    digests
+        Accepted hashes as ``"algorithm:hex"``. With `sound`: of what is sent. Without: of the file in its
+        place, as it is or unpacked.
+    packed
+        Where in the cache it may lie as it is sent; used if it is there.
+    unpack
+        Makes the file in its place (second argument) of what was sent (first argument).
+    sound
+        Raises if the file in its place is not whole; for those whose bytes are not known beforehand.
+    """
+
+    path: str
+    urls: tuple[str, ...]
+    digests: tuple[str, ...]
+    packed: str = ""
+    unpack: Callable[[Path, Path], None] = unpack_file
+    sound: Callable[[Path], None] | None = None
+
+    @property
+    def place(self) -> Path:
+        """Where the file lies in the cache, or would lie."""
+        return cache_dir() / self.path
+
+    @property
+    def places(self) -> list[Path]:
+        """Where the file may lie in the cache: its place, then that of what is sent."""
+        return [self.place, cache_dir() / self.packed] if self.packed else [self.place]
+
+    def found(self) -> Path | None:
+        """Return the first of the file's places that exists, or None; nothing is read."""
+        return next((place for place in self.places if place.exists()), None)
+
+    def verify(self, copy: Path, sent: bool = False) -> None:
+        """Refuse a copy that is damaged; one that lies `as it was sent` is judged by its hash.
+
+        Raises
+        ------
+        ValueError
+            If it is cut short, altered or another file.
+        OSError
+            If it cannot be read.
+        """
+        if self.sound and not sent:
+            self.sound(copy)
+        elif not any(self._matches(copy, digest) for digest in self.digests):
+            raise ValueError(f"wrong bytes: the checksum of {copy.stat().st_size:,} bytes differs")
+
+    def _matches(self, copy: Path, digest: str) -> bool:
+        """Tell whether a copy, or its unpacked content, has this hash."""
+        algorithm, _, wanted = digest.partition(":")
+        if pooch.file_hash(str(copy), alg=algorithm) == wanted:
+            return True
+        return not self.sound and hashlib.new(algorithm, unpack(copy.read_bytes())).hexdigest() == wanted
+
+
+def cache_dir() -> Path:
+    """Return the folder of downloaded data: the variable ``DCLIB_DATA``, else the user's cache directory."""
+    return Path(os.environ.get("DCLIB_DATA") or pooch.os_cache("dclib")).expanduser()
+
+
+def cached(file: RemoteFile) -> tuple[Path | None, list[str]]:
+    """Return where a sound copy of a file lies in the cache, and what is wrong with copies that are damaged.
 
     Parameters
     ----------
     file
-        The file; its `other` layout is looked at when the first is missing or damaged.
+        The file; where it is missing or damaged, the copy `packed` as it was sent is looked at.
 
     Returns
     -------
-    content : bytes or None
+    copy : pathlib.Path or None
         None if no sound copy is there.
     faults : list of str
         One sentence for each damaged copy, with its path.
     """
     faults = []
-    copy: RemoteFile | None = file
-    while copy:
+    for copy in file.places:
         try:
-            return copy.decode(copy.place.read_bytes()), faults
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except (OSError, ValueError) as error:
-            faults.append(f"{copy.place} is damaged ({error})")
-        copy = copy.other
+            if copy.exists():
+                file.verify(copy, sent=copy != file.place)
+                return copy, faults
+        except UNREADABLE as error:
+            faults.append(f"{copy} is damaged ({error})")
     return None, faults
 
 
-def fetch(file: RemoteFile) -> bytes:
-    """Return the plain content of a file, from the cache or else from the first mirror that delivers it.
+def fetch(file: RemoteFile) -> Path:
+    """Return where a sound copy of a file lies in the cache, fetched from the first mirror that delivers if need be.
 
-    A file that is there is only read: no lock is taken, so a read-only cache will do. A damaged copy is
+    A file that is in its place is only read: no lock is taken, so a read-only cache will do. A damaged copy is
     named in a warning and fetched again. Two processes that ask at once download once.
 
     Raises
@@ -165,82 +180,124 @@ def fetch(file: RemoteFile) -> bytes:
     DownloadError
         If no sound copy is in the cache and none can be fetched or stored.
     """
-    content, faults = cached(file)
-    if content is not None:
-        return content
+    copy, faults = cached(file)
+    if copy == file.place:
+        return copy
     try:
-        with _locked(file.place):
-            content, faults = cached(file)  # another process may have fetched it meanwhile
-            return content if content is not None else _download(file, faults)
+        file.place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{file.place}.lock", timeout=PATIENCE.lock):
+            return _brought(file)
     except DownloadError:
         raise
     except OSError as error:
+        if copy:  # as it was sent, in a cache that cannot be written
+            return copy
         failed = [*faults, f"the cache cannot be written: {error}"]
         raise DownloadError(_advice(file, failed)) from error
 
 
 @contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Hold the lock of one file of the cache, which is removed when the file is there."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{place}.lock", timeout=PATIENCE.lock):
-        yield
+def ready(files: Sequence[RemoteFile]) -> Iterator[Path]:
+    """Fetch files and lend a folder where their loaders find them: the cache, or a copy of what lies packed in it.
+
+    Raises
+    ------
+    DownloadError
+        If a file is not to be had.
+    """
+    copies = {file: fetch(file) for file in files}
+    if all(copy == file.place for file, copy in copies.items()):
+        yield cache_dir()
+        return
+    with TemporaryDirectory(prefix="dclib-") as folder:
+        for file, copy in copies.items():
+            target = Path(folder) / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if copy == file.place:
+                shutil.copy(copy, target)
+            else:
+                file.unpack(copy, target)
+        yield Path(folder)
 
 
-def _download(file: RemoteFile, faults: list[str]) -> bytes:
-    """Fetch a file from the first mirror that delivers it whole, verify it, store it."""
+def _brought(file: RemoteFile) -> Path:
+    """Put a file in its place, under its lock: from its packed copy, else from the first mirror that delivers."""
+    copy, faults = cached(file)  # another process may have fetched it meanwhile
+    if copy == file.place:
+        return copy
     for fault in faults:
         warnings.warn(f"{fault}; fetching it again", stacklevel=4)
+    if copy:
+        with _aside(file.place) as folder:
+            return _install(file, copy, folder)
     failed = list(faults)
     for url in file.urls:
-        try:
-            raw = _transfer(url, file.place.name)
-            content = file.decode(raw)
-        except UNREADABLE as error:
-            failed.append(f"{url}: {error or type(error).__name__}")
-        else:
-            _store(file.place, raw if _is_packed(file) else content)
-            return content
+        with _aside(file.place) as folder:
+            try:
+                return _install(file, _transfer(url, folder / "sent", file.place.name), folder)
+            except UNREADABLE as error:
+                failed.append(f"{url}: {error or type(error).__name__}")
     raise DownloadError(_advice(file, failed))
 
 
-def _is_packed(file: RemoteFile) -> bool:
-    """Tell whether the cache's layout keeps this file packed."""
-    return Path(file.path).suffix in (".gz", ".bz2")
+@contextmanager
+def _aside(place: Path) -> Iterator[Path]:
+    """Lend an empty folder beside a place, so that what is half written never has its name."""
+    folder = place.with_name(f"{place.name}.incoming")
+    shutil.rmtree(folder, ignore_errors=True)  # a killed process may have left it
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _transfer(url: str, name: str) -> bytes:
-    """Return the bytes at an address, with a progress bar; give up on a server that stalls or crawls."""
-    start, received = time.monotonic(), bytearray()
-    request = Request(url, headers={"User-Agent": "dclib"})
-    with urlopen(request, timeout=PATIENCE.silence) as response:
-        total = int(response.headers.get("Content-Length") or 0)
-        with tqdm(total=total or None, desc=name, unit="B", unit_scale=True, delay=1) as bar:
-            while block := response.read1(1 << 16):
-                received += block
-                bar.update(len(block))
-                _judge(len(received), time.monotonic() - start)
-    if total and len(received) != total:
-        raise ValueError(f"cut off after {len(received):,} of {total:,} bytes")
-    return bytes(received)
+def _install(file: RemoteFile, sent: Path, folder: Path) -> Path:
+    """Make a file of what was sent, verify it aside, and only then give it its name."""
+    target = folder / file.place.name
+    if file.sound:
+        file.verify(sent, sent=True)
+    file.unpack(sent, target)
+    file.verify(target)
+    if file.place.is_dir():
+        shutil.rmtree(file.place)
+    target.replace(file.place)
+    return file.place
 
 
-def _judge(received: int, seconds: float) -> None:
-    """Raise if a transfer is too slow or too large."""
-    if seconds > PATIENCE.grace and received < PATIENCE.pace * seconds:
-        raise TimeoutError(f"too slow: {received:,} bytes in {seconds:.0f} s")
-    if received > PATIENCE.most:
-        raise ValueError(f"too large: more than {PATIENCE.most:,} bytes")
+class _Bar(tqdm):
+    """A progress bar of bytes, which ends the transfer that pooch reports to it if the server crawls or never ends."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(desc=name, unit="B", unit_scale=True, delay=1)
+        self.received, self.start = 0, time.monotonic()
+
+    def __bool__(self) -> bool:
+        """Say that it is there; tqdm's own bar would deny it while the sum is not known, and pooch asks."""
+        return True
+
+    def update(self, n: float = 1) -> bool | None:
+        """Count `n` bytes more, and judge the server."""
+        self.received += n
+        seconds = time.monotonic() - self.start
+        if seconds > PATIENCE.grace and self.received < PATIENCE.pace * seconds:
+            raise TimeoutError(f"too slow: {self.received:,} bytes in {seconds:.0f} s")
+        if self.received > PATIENCE.most:
+            raise ValueError(f"too large: more than {PATIENCE.most:,} bytes")
+        return super().update(n)
+
+    def reset(self, total: float | None = None) -> None:
+        """Count anew: at the end, pooch gives the exact sum."""
+        self.received = 0
+        super().reset(total)
 
 
-def _store(place: Path, data: bytes) -> None:
-    """Write a file aside, then rename it, so that a half-written one never has its name."""
-    aside = place.with_name(place.name + ".part")
-    with aside.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(place)
+def _transfer(url: str, sent: Path, name: str) -> Path:
+    """Write what an address sends to a file, with a progress bar; give up on a server that stalls or crawls."""
+    with _Bar(name) as bar:
+        agent = {"User-Agent": "dclib"}
+        pooch.HTTPDownloader(bar, chunk_size=1 << 13, timeout=PATIENCE.silence, headers=agent)(url, str(sent), None)
+    return sent
 
 
 def _advice(file: RemoteFile, failed: list[str]) -> str:
@@ -249,7 +306,7 @@ def _advice(file: RemoteFile, failed: list[str]) -> str:
     return (
         f"could not get {Path(file.path).name}. Tried:\n{tried}\n"
         "What you can do:\n"
-        f"  - put the file at {file.place};\n"
+        f"  - put the file at {file.places[-1]};\n"
         f"  - or set DCLIB_DATA to a folder that holds {file.path};\n"
         '  - or use a data set that needs no download: load("mnist-10k") or load("digits").'
     )

@@ -3,10 +3,13 @@
 import bz2
 import gzip
 import hashlib
-import os
+import io
+import resource
+import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import warnings
@@ -18,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from dclib import download
-from dclib.download import DownloadError, Patience, RemoteFile, cache_dir, cached, fetch, unpack
+from dclib.download import DownloadError, Patience, RemoteFile, cache_dir, cached, fetch, ready, unpack, unpack_folder
 
 CONTENT = b"the strokes of a pen, eight points each\n" * 500
 DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -41,6 +44,11 @@ def late(handler: BaseHTTPRequestHandler) -> None:
 def wrong(handler: BaseHTTPRequestHandler) -> None:
     """Answer with as many bytes, one of them another."""
     deliver(handler, b"T" + CONTENT[1:])
+
+
+def large(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with a small archive of much."""
+    deliver(handler, gzip.compress(CONTENT * 10))
 
 
 def page(handler: BaseHTTPRequestHandler) -> None:
@@ -74,14 +82,22 @@ def mute(handler: BaseHTTPRequestHandler) -> None:
 
 
 def drip(handler: BaseHTTPRequestHandler) -> None:
-    """Send a byte now and then, so that the line is never silent."""
+    """Send a little now and then, so that the line is never silent."""
     handler.send_response(200)
     handler.send_header("Content-Length", str(len(CONTENT)))
     handler.end_headers()
-    for i in range(len(CONTENT)):
+    for i in range(0, len(CONTENT), 500):
         if handler.server.closing.wait(0.05):
             return
-        handler.wfile.write(CONTENT[i : i + 1])
+        handler.wfile.write(CONTENT[i : i + 500])
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    """Send for ever, and say nothing of how much."""
+    handler.send_response(200)
+    handler.end_headers()
+    while not handler.server.closing.is_set():
+        handler.wfile.write(CONTENT)
 
 
 def gone(handler: BaseHTTPRequestHandler) -> None:
@@ -94,12 +110,25 @@ def archive(handler: BaseHTTPRequestHandler) -> None:
     deliver(handler, gzip.compress(CONTENT))
 
 
+def folder(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with an archive of a folder."""
+    deliver(handler, FOLDER)
+
+
+def another_folder(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with an archive that unpacks well and is another one."""
+    deliver(handler, tar_of(first=CONTENT, second=b"too"))
+
+
 def bzipped(handler: BaseHTTPRequestHandler) -> None:
     """Answer with the content packed by bzip2."""
     deliver(handler, bz2.compress(CONTENT))
 
 
-BEHAVIOURS = (deliver, late, wrong, page, packed_wrong, cut, stall, mute, drip, gone, archive, bzipped)
+BEHAVIOURS = (
+    deliver, late, wrong, page, packed_wrong, large, cut, stall, mute, drip, endless, gone, archive, bzipped, folder,
+    another_folder,
+)  # fmt: skip
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -148,13 +177,45 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, short patience, no proxy."""
     monkeypatch.setenv("DCLIB_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "PATIENCE", Patience(silence=2.0, grace=1.0, pace=2_000.0, lock=30.0))
+    monkeypatch.setattr(download, "PATIENCE", Patience(silence=2.0, grace=1.0, pace=50_000.0, lock=30.0))
     return tmp_path / "cache"
 
 
 def a_file(*urls: str, path: str = "set/pen.txt") -> RemoteFile:
     """A file of the known content, at these addresses."""
     return RemoteFile(path, urls, (DIGEST,))
+
+
+def read(file: RemoteFile) -> bytes:
+    """The content of a file of the cache, fetched if need be."""
+    return fetch(file).read_bytes()
+
+
+def tar_of(**members: bytes) -> bytes:
+    """A packed tar archive of a folder "pens" with these files."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(f"pens/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+FOLDER = tar_of(first=CONTENT, second=b"two")
+
+
+def whole(folder: Path) -> None:
+    """Refuse a folder that is not the archive's."""
+    if (folder / "first").read_bytes() != CONTENT:
+        raise ValueError("another first")
+    (folder / "second").read_bytes()
+
+
+def a_folder(*urls: str) -> RemoteFile:
+    """A folder that travels as an archive, as CIFAR-10 does."""
+    digest = "sha256:" + hashlib.sha256(FOLDER).hexdigest()
+    return RemoteFile("pens", urls, (digest,), "pens.tar.gz", unpack_folder, whole)
 
 
 def everything(folder: Path) -> dict[str, float]:
@@ -164,10 +225,10 @@ def everything(folder: Path) -> dict[str, float]:
 
 def test_a_file_is_fetched_once_and_kept(server, url, cache):
     file = a_file(url("deliver"))
-    assert fetch(file) == CONTENT
+    assert read(file) == CONTENT
     assert (cache / "set/pen.txt").read_bytes() == CONTENT
-    assert not list(cache.rglob("*.part"))
-    assert fetch(file) == CONTENT
+    assert not list(cache.rglob("*.incoming"))
+    assert read(file) == CONTENT
     assert server.gets == ["/deliver"]
 
 
@@ -179,20 +240,27 @@ def test_a_file_is_fetched_once_and_kept(server, url, cache):
         ("mute", "timed out"),
         ("stall", "timed out"),
         ("drip", "too slow"),
-        ("cut", "cut off"),
+        ("cut", "IncompleteRead"),
         ("wrong", "checksum"),
         ("page", "checksum"),
-        ("packed_wrong", "not a readable"),
+        ("packed_wrong", "Compressed file ended"),
     ],
 )
 def test_the_next_mirror_is_tried(fault, reason, server, url, cache):
     start = time.monotonic()
-    assert fetch(a_file(url(fault), url("deliver"))) == CONTENT
+    assert read(a_file(url(fault), url("deliver"))) == CONTENT
     assert time.monotonic() - start < 10
     assert server.gets[-1] == "/deliver"
     with pytest.raises(DownloadError, match=reason):
         fetch(a_file(url(fault), path="again.txt"))
     assert not (cache / "again.txt").exists()
+
+
+def test_a_long_download_shows_how_far_it_is(url, monkeypatch, capsys):
+    monkeypatch.setattr(download, "PATIENCE", Patience(pace=1.0))
+    assert read(a_file(url("drip"))) == CONTENT
+    shown = capsys.readouterr().err
+    assert "pen.txt" in shown and "/20.0k [" in shown and "B/s" in shown
 
 
 def test_one_clear_error_when_all_mirrors_fail(url, cache):
@@ -214,25 +282,27 @@ def test_one_clear_error_when_all_mirrors_fail(url, cache):
     assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-def test_a_body_without_end_is_cut_off(url, monkeypatch):
+@pytest.mark.parametrize("body", ["deliver", "endless"])
+def test_a_body_that_is_too_large_or_without_end_is_cut_off(body, url, monkeypatch):
     monkeypatch.setattr(download, "PATIENCE", Patience(most=1_000))
     with pytest.raises(DownloadError, match="too large"):
-        fetch(a_file(url("deliver")))
+        fetch(a_file(url(body)))
 
 
 def test_a_plain_file_may_travel_packed(url, cache):
-    assert fetch(a_file(url("archive"))) == CONTENT
+    assert read(a_file(url("archive"))) == CONTENT
     assert (cache / "set/pen.txt").read_bytes() == CONTENT
 
 
 def test_a_packed_file_is_kept_packed(url, cache):
-    assert fetch(a_file(url("bzipped"), path="pen.bz2")) == CONTENT
-    assert (cache / "pen.bz2").read_bytes() == bz2.compress(CONTENT)
+    file = RemoteFile("pen.bz2", (url("bzipped"),), (DIGEST,), unpack=shutil.copyfile)
+    assert read(file) == bz2.compress(CONTENT)
+    assert fetch(file) == cache / "pen.bz2"
 
 
 def test_the_digest_may_be_of_the_file_as_it_is(url):
     digest = "md5:" + hashlib.md5(bz2.compress(CONTENT), usedforsecurity=False).hexdigest()
-    assert fetch(RemoteFile("pen.bz2", (url("bzipped"),), (digest,))) == CONTENT
+    assert unpack(read(RemoteFile("pen.bz2", (url("bzipped"),), (digest,), unpack=shutil.copyfile))) == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -245,7 +315,7 @@ def test_a_damaged_copy_is_named_and_fetched_again(damage, server, url, cache):
     place.parent.mkdir(parents=True)
     place.write_bytes(damage)
     with pytest.warns(UserWarning, match="pen.txt is damaged"):
-        assert fetch(a_file(url("deliver"))) == CONTENT
+        assert read(a_file(url("deliver"))) == CONTENT
     assert place.read_bytes() == CONTENT
     assert server.gets == ["/deliver"]
 
@@ -259,21 +329,93 @@ def test_a_damaged_copy_is_not_used_when_no_mirror_answers(url, cache):
 
 
 def test_what_a_killed_download_left_is_not_used(url, cache):
-    aside = cache / "set/pen.txt.part"
-    aside.parent.mkdir(parents=True)
-    aside.write_bytes(CONTENT[:100])
+    aside = cache / "set/pen.txt.incoming"
+    aside.mkdir(parents=True)
+    (aside / "pen.txt").write_bytes(CONTENT[:100])
     assert cached(a_file()) == (None, [])
-    assert fetch(a_file(url("deliver"))) == CONTENT
+    assert read(a_file(url("deliver"))) == CONTENT
     assert not aside.exists()
 
 
-def test_a_copy_in_the_other_layout_is_used(server, url, cache):
+def test_a_download_that_is_killed_leaves_no_file_and_no_lock(server, url, cache):
+    process = subprocess.Popen([sys.executable, "-c", script(url("stall"), "fetch(file)")])
+    while "/stall" not in server.gets:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert not (cache / "set/pen.txt").exists()
+    assert read(a_file(url("deliver"))) == CONTENT
+
+
+def test_a_copy_that_lies_packed_is_used(server, url, cache):
     cache.mkdir()
     (cache / "pen.gz").write_bytes(gzip.compress(CONTENT))
-    file = RemoteFile("pen", (url("deliver"),), (DIGEST,), other=a_file(path="pen.gz"))
+    file = RemoteFile("set/pen", (url("deliver"),), (DIGEST,), "pen.gz")
     assert file.found() == cache / "pen.gz"
-    assert fetch(file) == CONTENT
+    assert read(file) == CONTENT
+    assert file.found() == cache / "set/pen"
     assert server.gets == []
+
+
+def test_a_damaged_copy_that_lies_packed_is_named_and_not_used(server, url, cache):
+    cache.mkdir()
+    (cache / "pen.gz").write_bytes(gzip.compress(CONTENT)[:-9])
+    with pytest.warns(UserWarning, match="pen.gz is damaged"):
+        assert read(RemoteFile("pen", (url("deliver"),), (DIGEST,), "pen.gz")) == CONTENT
+    assert server.gets == ["/deliver"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_lies_packed_in_a_cache_that_cannot_be_written_is_lent_unpacked(kind, server, url, cache, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    there, packed = a_file(path="there.txt"), RemoteFile("pen", (url("deliver"),), (DIGEST,), "pen.gz")
+    cache.mkdir()
+    (cache / "there.txt").write_bytes(CONTENT)
+    (cache / "pen.gz").write_bytes(gzip.compress(CONTENT))
+    (cache / "pens.tar.gz").write_bytes(FOLDER)
+    before = everything(cache)
+    monkeypatch.setattr(download, "FileLock", refuse)
+    with ready([there, packed] if kind == "file" else [a_folder(url("folder"))]) as lent:
+        for name in ["pen", "there.txt"] if kind == "file" else ["pens/first"]:
+            assert (lent / name).read_bytes() == CONTENT
+    assert lent != cache and not lent.exists()
+    assert everything(cache) == before and server.gets == []
+
+
+def test_a_cache_that_holds_everything_is_lent_itself(url, cache):
+    with ready([a_file(url("deliver")), a_folder(url("folder"))]) as lent:
+        assert lent == cache and (lent / "set/pen.txt").read_bytes() == (lent / "pens/first").read_bytes() == CONTENT
+    with ready([]) as lent:
+        assert lent == cache
+
+
+def test_a_folder_travels_as_an_archive(server, url, cache):
+    for _ in range(2):
+        assert fetch(a_folder(url("folder"))) == cache / "pens"
+    assert sorted(path.name for path in cache.iterdir() if path.suffix != ".lock") == ["pens"]
+    assert server.gets == ["/folder"]
+
+
+@pytest.mark.parametrize("fault", ["another_folder", "page", "archive"])
+def test_an_archive_is_verified_before_it_is_unpacked(fault, server, url, cache, monkeypatch):
+    with pytest.raises(DownloadError, match="checksum"):
+        fetch(a_folder(url(fault)))
+    assert not (cache / "pens").exists()
+    assert fetch(a_folder(url(fault), url("folder"))) == cache / "pens"
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing"])
+def test_a_damaged_folder_is_named_and_fetched_again(damage, server, url, cache):
+    place = fetch(a_folder(url("folder")))
+    (place / "first").write_bytes(b"T" + CONTENT[1:])
+    if damage == "missing":
+        (place / "second").unlink()
+    with pytest.warns(UserWarning, match="pens is damaged"):
+        fetch(a_folder(url("folder")))
+    whole(place)
+    assert server.gets == ["/folder"] * 2
 
 
 def test_a_cache_that_holds_the_file_is_only_read(url, cache, monkeypatch):
@@ -282,7 +424,7 @@ def test_a_cache_that_holds_the_file_is_only_read(url, cache, monkeypatch):
     monkeypatch.setattr(download, "FileLock", None)  # whoever takes a lock fails
     cache.chmod(0o500)
     try:
-        assert fetch(a_file(url("down"))) == CONTENT
+        assert read(a_file(url("down"))) == CONTENT
     finally:
         cache.chmod(0o700)
     assert everything(cache) == before
@@ -294,23 +436,33 @@ def test_a_cache_that_cannot_be_written_is_named(url, cache):
         fetch(a_file(url("deliver")))
 
 
-def test_a_full_disk_leaves_no_half_file(url, cache, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("full_at", [5_000, len(CONTENT) + 5_000])
+def test_a_full_disk_leaves_no_half_file(full_at, url, cache):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    packed = len(CONTENT) < full_at  # the archive fits, and what is in it does not
+    resource.setrlimit(resource.RLIMIT_FSIZE, (full_at, limits[1]))
+    try:
+        with pytest.raises(DownloadError, match="File too large"):
+            fetch(RemoteFile("set/pen.txt", (url("large" if packed else "deliver"),), (DIGEST,)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DownloadError, match="No space left"):
-        fetch(a_file(url("deliver")))
-    assert not (cache / "set/pen.txt").exists()
+
+def script(address: str, *commands: str) -> str:
+    """A program that knows the file at this address."""
+    return "\n".join(
+        [
+            "import sys; from dclib.download import *",
+            f"file = RemoteFile('set/pen.txt', ({address!r},), ({DIGEST!r},))",
+            *commands,
+        ]
+    )
 
 
 def test_two_processes_at_once_download_once(server, url, cache):
-    script = (
-        "import sys; from dclib.download import *\n"
-        f"file = RemoteFile('set/pen.txt', ({url('late')!r},), ({DIGEST!r},))\n"
-        "print('ready', flush=True); sys.stdin.readline(); print(len(fetch(file)))"
-    )
-    command = [sys.executable, "-c", script]
+    wait = "print('ready', flush=True); sys.stdin.readline()"
+    command = [sys.executable, "-c", script(url("late"), wait, "print(len(fetch(file).read_bytes()))")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     pair = [subprocess.Popen(command, **pipes) for _ in range(2)]
     for process in pair:

