@@ -82,13 +82,13 @@ def conv_autoencoder(
 ) -> Autoencoder:
     """Build a convolutional autoencoder whose decoder mirrors its encoder.
 
-    Images come and go as rows of pixels. Each convolution halves height and width by its stride, as in Guo et al.
+    Images come and go as rows of pixels, channel by channel. Each convolution halves height and width by its stride, as in Guo et al.
     2018. Code and reconstruction are linear.
 
     Parameters
     ----------
     shape
-        Height and width of an image.
+        Height and width of an image, or channels, height and width.
     channels
         Channels of the encoder's convolutions.
     latent_dim
@@ -102,8 +102,9 @@ def conv_autoencoder(
     -----
     Derived in :doc:`/notebooks/autoencoders/dbc`.
     """
-    widths, sizes = (1, *channels), [tuple(shape)]
-    down, up = [nn.Unflatten(1, (1, *shape))], [nn.Flatten()]
+    n_colours, *size = shape if len(shape) == 3 else (1, *shape)
+    widths, sizes = (n_colours, *channels), [tuple(size)]
+    down, up = [nn.Unflatten(1, (n_colours, *size))], [nn.Flatten()]
     for n_in, n_out in pairwise(widths):
         narrow, widen = strided_pair(n_in, n_out, kernel, sizes[-1])
         down = [*down, narrow, *bend(n_out, batch_norm)]

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from dclib import parallel, store
 from dclib.augment import RandomAffine
+from dclib.engine import Engine
 from dclib.points import fingerprint
 from dclib.training import fixed_linear, pick_device
 
 UNSTORED = ("callback", "checkpoint", "device", "network", "verbose")  # say where and how to run, not what comes out
-FOUND = ("labels_", "history_", "scale_", "seed_", "seconds_", "n_features_in_", "feature_names_in_")
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -53,14 +53,32 @@ class Persistent:
 
         Where and how to run (``device``, ``callback``, ``verbose``, ``checkpoint``) is not stored.
         """
-        check_is_fitted(self, "network_")
-        found = {name: getattr(self, name) for name in FOUND if hasattr(self, name)}
+        check_is_fitted(self)
+        content = {"found": self._found(), "own": self.network is not None, "network": self._network_state()}
+        return store.write(path, "estimator", self._identity() | content)
+
+    def _found(self) -> dict[str, Any]:
+        """Return the fitted attributes: whatever ends with an underscore, the network aside."""
+        found = {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_") and k != "network_"}
         if "feature_names_in_" in found:
             found["feature_names_in_"] = [str(name) for name in found["feature_names_in_"]]
-        state = {"network": self.network_.state_dict(), "white": self._place["white"]}
-        return store.write(
-            path, "estimator", self._identity() | {"found": found, "own": self.network is not None} | state
-        )
+        return found
+
+    def _take(self, found: dict[str, Any]) -> None:
+        """Set the fitted attributes that :meth:`_found` returned."""
+        for name, value in found.items():
+            setattr(self, name, value.numpy() if isinstance(value, Tensor) else value)
+        if "feature_names_in_" in found:
+            self.feature_names_in_ = np.array(found["feature_names_in_"], dtype=object)
+
+    def _network_state(self) -> dict[str, Any]:
+        """Return the network's values, and what tells a buffer and a fixed parameter from a trained one."""
+        network = self.network_
+        return {
+            "values": network.state_dict(),
+            "buffers": [name for name, _ in network.named_buffers()],
+            "fixed": [name for name, value in network.named_parameters() if not value.requires_grad],
+        }
 
     @classmethod
     def load(cls, path: str | Path, network: nn.Module | None = None) -> Self:
@@ -84,13 +102,9 @@ class Persistent:
         model = cls._class_named(content["class"], path)(**_unplain(content["parameters"]), network=network)
         if content["own"] and network is None:
             raise ValueError(f"{path} was fitted on a network of its own; pass one like it: load(path, network=…).")
-        for name, value in content["found"].items():
-            setattr(model, name, value.numpy() if isinstance(value, Tensor) else value)
-        if hasattr(model, "feature_names_in_"):
-            model.feature_names_in_ = np.array(model.feature_names_in_, dtype=object)
-        model._place = {"white": False}
+        model._take(content["found"])
         model.network_ = model.build(model.n_features_in_)
-        model._set_state(content["network"], content["white"])
+        model._set_network(content["network"])
         model.network_.to(pick_device(model.device)).eval()
         return model
 
@@ -111,48 +125,70 @@ class Persistent:
         chosen = {name: value for name, value in self.get_params(deep=False).items() if name not in UNSTORED}
         return {"class": type(self).__name__, "parameters": _plain(chosen)}
 
-    def _set_state(self, state: dict[str, Tensor], white: bool) -> None:
-        """Give the network the shape it had in training (white code, centroids) and then its values."""
-        network, device = self.network_, next(self.network_.parameters()).device
-        if white:
-            width = state["encoder.1.weight"].shape[0]
-            after, before = (fixed_linear(torch.eye(width), torch.zeros(width)).to(device) for _ in range(2))
-            network.encoder = nn.Sequential(network.encoder, after)
-            network.decoder = nn.Sequential(before, network.decoder)
-        known = network.state_dict().keys()
-        for name in [name for name in state if name not in known]:  # in their order: the optimiser goes by it
-            network.register_parameter(name, nn.Parameter(torch.empty_like(state[name], device=device)))
-        network.load_state_dict(state)
-        self._place["white"] = white
+    def _set_network(self, found: dict[str, Any]) -> None:
+        """Give the network the parts that it had, and then its values.
 
-    def _save_checkpoint(self) -> None:
-        if self.checkpoint is None or parallel.rank():
+        Parts come and go in training: the map that whitens, modules that were installed, centroids.
+        """
+        network, state = self.network_, found["values"]
+        device = next(network.parameters()).device
+        if self.white_:
+            after, before = (fixed_linear(torch.eye(self.width_), torch.zeros(self.width_)).to(device) for _ in range(2))
+            network.encoder = nn.Sequential(network.encoder, after)
+            if hasattr(network, "decoder"):
+                network.decoder = nn.Sequential(before, network.decoder)
+        for name, (maker, *arguments) in self.installed_.items():
+            self.install(name, maker, *arguments)
+        for name, _ in [*network.named_children()]:
+            if not any(key.startswith(f"{name}.") for key in state) and [*network.get_submodule(name).parameters()]:
+                delattr(network, name)
+        own = network.state_dict()
+        for name in [name for name in state if name not in own or own[name].shape != state[name].shape]:
+            value = torch.empty_like(state[name], device=device)  # in their order: the optimiser goes by it
+            parent, _, leaf = name.rpartition(".")
+            if name in found["buffers"]:
+                network.get_submodule(parent).register_buffer(leaf, value)
+            else:
+                network.get_submodule(parent).register_parameter(leaf, nn.Parameter(value, requires_grad=False))
+        network.load_state_dict(state)
+        for name, value in network.named_parameters():
+            value.requires_grad_(name not in found["fixed"])
+
+    def _save_checkpoint(self, engine: Engine) -> None:
+        """Write what a broken run needs to go on; of several processes, the first writes for all."""
+        if self.checkpoint is None:
             return
-        training = {name: getattr(self, f"_{name}") for name in ("optimizer", "schedule")}
-        store.write(
-            self.checkpoint,
-            "checkpoint",
-            {
-                "run": self._of_run,
-                "seed": self.seed_,
-                "place": self._place,
-                "network": self.network_.state_dict(),
-                "training": {name: part and part.state_dict() for name, part in training.items()},
-                "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
-                "labels": getattr(self, "labels_", None),
-                "history": self.history_,
-                "seconds": time.perf_counter() - self._began,
-            },
-        )
+        each = {"random": parallel.everyones(torch.get_rng_state())}
+        if engine.x.device.type == "cuda":
+            each["cuda"] = parallel.everyones(torch.cuda.get_rng_state(engine.x.device))
+        found = self._found()
+        if "labels_" in found and parallel.is_split():
+            found["labels_"] = parallel.all_rows(torch.as_tensor(self.labels_))
+        content = {
+            "run": self._of_run,
+            "seed": self.seed_,
+            "engine": engine.state(),
+            "network": self._network_state(),
+            "found": found,
+            **each,
+            "seconds": time.perf_counter() - self._began,
+        }
+        if not parallel.rank():
+            store.write(self.checkpoint, "checkpoint", content)
 
     def _open_checkpoint(self, points: NDArray) -> dict[str, Any] | None:
-        """Return what a broken run left behind, or ``None``; refuse what another run left."""
+        """Return what a broken run left behind, or ``None``; refuse what another run left.
+
+        Of several processes, the first looks and tells the others, whose disks may be others.
+        """
         if self.checkpoint is None:
             return None
-        self._of_run = self._identity() | {"data": fingerprint(points)}
-        if not Path(self.checkpoint).exists():
+        prints = [bytes(row.tolist()).decode() for row in parallel.everyones(torch.tensor([*fingerprint(points).encode()]))]
+        self._of_run = self._identity() | {"data": ",".join(prints) if parallel.is_split() else prints[0]}
+        content = parallel.file_from_first(self.checkpoint)
+        if content is None:
             return None
-        saved = store.read(self.checkpoint, "checkpoint")
+        saved = store.read(self.checkpoint, "checkpoint", content)
         theirs, ours = ({**run, **run["parameters"]} for run in (saved["run"], self._of_run))
         for name in sorted(ours.keys() - {"parameters"}):
             if theirs.get(name) != ours[name]:
@@ -164,13 +200,14 @@ class Persistent:
         if self.checkpoint is not None and not parallel.rank():
             Path(self.checkpoint).unlink(missing_ok=True)
 
-    def _restore(self, saved: dict[str, Any]) -> None:
+    def _restore(self, saved: dict[str, Any], engine: Engine) -> None:
         """Take up a run where its checkpoint left it."""
-        self._place = dict(saved["place"])
-        self._set_state(saved["network"], self._place["white"])
-        self._resume = saved["training"] if saved["training"]["optimizer"] else None
-        self.history_ = saved["history"]
-        if saved["labels"] is not None:
-            self.labels_ = saved["labels"].numpy()
-        torch.set_rng_state(saved["random"][0])
-        torch.cuda.set_rng_state_all(saved["random"][1:])
+        self._take(saved["found"])
+        if parallel.is_split() and "labels_" in saved["found"]:
+            self.labels_ = parallel.own_rows(saved["found"]["labels_"], len(engine.x)).numpy()
+        self._set_network(saved["network"])
+        engine.resume(saved["engine"])
+        mine = parallel.rank() if len(saved["random"]) == parallel.n_processes() else 0
+        torch.set_rng_state(saved["random"][mine])
+        if "cuda" in saved and engine.x.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["cuda"][mine], engine.x.device)

@@ -1,5 +1,6 @@
 """Files of trained state: arrays and JSON in one archive, written whole or not at all, read without unpickling."""
 
+import io
 import json
 import os
 import zipfile
@@ -63,7 +64,7 @@ def write(path: str | Path, kind: str, content: Mapping[str, Any]) -> Path:
     return path
 
 
-def read(path: str | Path, kind: str) -> dict[str, Any]:
+def read(path: str | Path, kind: str, content: bytes | None = None) -> dict[str, Any]:
     """Return what :func:`write` put into ``path``; arrays come back as tensors on the processor.
 
     Parameters
@@ -72,6 +73,8 @@ def read(path: str | Path, kind: str) -> dict[str, Any]:
         The file.
     kind
         What it has to be.
+    content
+        Its bytes, if they came another way than from this machine's disk.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def read(path: str | Path, kind: str) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path if content is None else io.BytesIO(content)) as archive:
             if (damaged := archive.testzip()) is not None:
                 raise StoreError(f"{path} is damaged: the checksum of its part {damaged!r} is wrong.")
             head = json.loads(archive.read(CONTENT))

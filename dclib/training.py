@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,14 +18,13 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from dclib import parallel
-from dclib.checks import one_of
-from dclib.metrics import effective_clusters
-from dclib.networks import Autoencoder
+from dclib.checks import callers_level, one_of
 from dclib.points import Rows, parts
 
 EVALUATION_BATCH = 8192  # rows; large enough to keep the processor busy, small enough to fit anywhere
 RESTART_SAMPLE = 20_000  # points on which k-means is restarted; the best start then runs on all of them
 PRECISIONS = ("auto", "float32", "bfloat16")
+ONE_AT_A_TIME = threading.RLock()
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -57,16 +57,28 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Seed PyTorch inside the block and give its random state back as it was found.
+
+    Layers draw their weights, and dropout its zeros, from PyTorch's global generators. So only one block runs at a
+    time: a fit in another thread waits, and both repeat.
 
     Parameters
     ----------
     seed
         The one number that decides initial weights, the order of mini-batches and the start of k-means.
+    device
+        Beside the processor's generator, the one that is seeded; other devices are left alone.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    device = torch.device(device)
+    own = [device] if device.type != "cpu" else []
+    with ONE_AT_A_TIME, torch.random.fork_rng(own, device_type=own[0].type if own else "cuda"):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield
 
 
@@ -115,7 +127,7 @@ def descend(
     loss: Tensor,
     optimizer: torch.optim.Optimizer,
     schedule: object | None = None,
-) -> float:
+) -> Tensor:
     """Take one step down the gradient and return the loss.
 
     Parameters
@@ -136,16 +148,17 @@ def descend(
     optimizer.step()
     if schedule is not None:
         schedule.step()
-    return loss.item()
+    return loss.detach()
 
 
-def pick_device(name: str = "auto") -> torch.device:
+def pick_device(name: str | torch.device = "auto") -> torch.device:
     """Return the device to train on.
 
     Parameters
     ----------
     name
-        ``"auto"`` takes a GPU if there is one, else the processor. Or ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        ``"auto"`` takes a GPU if there is one, else the processor. Or ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``,
+        or a device of PyTorch's.
 
     Raises
     ------
@@ -159,11 +172,11 @@ def pick_device(name: str = "auto") -> torch.device:
     kind = one_of(str(name).split(":")[0], ("cpu", "cuda", "mps"), "device")
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not here[kind]:
-        raise ValueError(f"device {name!r} is not on this machine; use 'auto' or 'cpu'.")
+        raise ValueError(f"device {str(name)!r} is not on this machine; use 'auto' or 'cpu'.")
     return torch.device(name)
 
 
-def root_mean_square(x: NDArray) -> float:
+def root_mean_square(x: NDArray, offset: float = 0.0) -> float:
     """Return the root mean square of all values: the unit of every method's input.
 
     With it, the size of the codes, and so the sharpness of DEC's q, does not hang on whether pixels run to 1 or to 255.
@@ -172,12 +185,14 @@ def root_mean_square(x: NDArray) -> float:
     ----------
     x
         Points (n, D).
+    offset
+        What the values are measured from.
 
     Notes
     -----
     Derived in :doc:`/notebooks/autoencoders/dec`.
     """
-    squares = sum(np.square(part, dtype=np.float64).sum() for part in parts(x))
+    squares = sum(np.square(part - offset, dtype=np.float64).sum() for part in parts(x))
     return float(squares / x.size) ** 0.5
 
 
@@ -217,8 +232,13 @@ def in_batches(function: Callable[[Tensor], Tensor], x: Tensor | Rows) -> Tensor
     """
     mine = parallel.share(torch.arange(len(x)))
     start, stop = int(mine[0]), int(mine[-1]) + 1
-    done = [function(x[i : min(i + EVALUATION_BATCH, stop)]) for i in range(start, stop, EVALUATION_BATCH)]
-    return parallel.gathered(torch.cat(done), len(x))
+    return parallel.gathered(in_parts(function, x, start, stop), len(x))
+
+
+def in_parts(function: Callable[[Tensor], Tensor], x: Tensor | Rows, start: int = 0, stop: int | None = None) -> Tensor:
+    """Apply ``function`` to the rows of ``x`` from ``start`` to ``stop``, a large batch at a time, in this process."""
+    stop = len(x) if stop is None else stop
+    return torch.cat([function(x[i : min(i + EVALUATION_BATCH, stop)]) for i in range(start, stop, EVALUATION_BATCH)])
 
 
 def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0) -> KMeans:
@@ -245,15 +265,38 @@ def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int =
     drawn = np.random.default_rng(random_state).permutation(len(points))[:RESTART_SAMPLE]
     sample = points if len(drawn) == len(points) else points[drawn]
     with threadpool_limits(1, user_api="openmp"):
+        if parallel.is_split():
+            return _kmeans_of_all(points, sample, n_clusters, n_init, random_state)
         best = KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(sample)
         return best if sample is points else KMeans(n_clusters, init=best.cluster_centers_, n_init=1).fit(points)
 
 
+def _kmeans_of_all(points: NDArray, sample: NDArray, n_clusters: int, n_init: int, random_state: int) -> KMeans:
+    """Run k-means over the points of all processes: restarts on a sample of each, then Lloyd's steps with global sums."""
+    part = torch.as_tensor(sample[: -(-RESTART_SAMPLE // parallel.n_processes())])
+    best = KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(parallel.all_rows(part).numpy())
+    centres = parallel.from_first(torch.as_tensor(best.cluster_centers_))
+    mine = torch.as_tensor(points)
+    for _ in range(best.max_iter):
+        labels = in_parts(lambda part: torch.cdist(part, centres).argmin(dim=1), mine)  # noqa: B023
+        sums = torch.zeros_like(centres).index_add_(0, labels, mine)
+        counts = torch.bincount(labels, minlength=n_clusters).double()
+        sums, counts = parallel.summed(sums), parallel.summed(counts)
+        moved = torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], centres)
+        if torch.equal(moved, centres):
+            break
+        centres = moved
+    best.cluster_centers_, best.labels_ = centres.numpy(), labels.numpy()
+    return best
+
+
 def start_at_kmeans(
-    network: Autoencoder,
+    network: nn.Module,
     x: Tensor,
     n_clusters: int,
     n_init: int = 20,
+    random_state: int = 0,
+    place: Callable[[Tensor], Tensor] | None = None,
 ) -> NDArray:
     """Put centroids where k-means on the codes finds them; return the clusters (n,).
 
@@ -262,23 +305,30 @@ def start_at_kmeans(
     network
         Gets ``centroids`` (K, d), a parameter.
     x
-        Points (n, D).
+        Points (n, …).
     n_clusters
         K.
     n_init
         Restarts of :func:`fit_kmeans`.
+    random_state
+        Seed of the starts.
+    place
+        From points to where k-means sees them (m, d); by default the encoder.
 
     Notes
     -----
     Derived in :doc:`/notebooks/autoencoders/dec`.
     """
-    kmeans = fit_kmeans(in_batches(network.encoder, x), n_clusters, n_init)
-    network.centroids = nn.Parameter(torch.as_tensor(kmeans.cluster_centers_).to(x))
-    return kmeans.labels_
+    z = in_batches(place or network.encoder, x)
+    kmeans = fit_kmeans(z, n_clusters, n_init, random_state)
+    centres = torch.as_tensor(kmeans.cluster_centers_).to(z)
+    network.centroids = nn.Parameter(parallel.from_first(centres))
+    labels = torch.as_tensor(kmeans.labels_.astype(np.int64))
+    return (labels if parallel.is_split() else parallel.from_first(labels)).numpy()
 
 
 @torch.no_grad()
-def whiten_code(network: Autoencoder, x: Tensor) -> None:
+def whiten_code(network: nn.Module, x: Tensor) -> None:
     """Give the code mean zero and unit covariance, and let the decoder undo it.
 
     An autoencoder fixes its code only up to an invertible linear map, for the decoder can absorb any. k-means and the
@@ -290,7 +340,7 @@ def whiten_code(network: Autoencoder, x: Tensor) -> None:
     Parameters
     ----------
     network
-        Gets a fixed linear layer behind its encoder and the inverse before its decoder.
+        Gets a fixed linear layer behind its encoder and, if it has a decoder, the inverse before it.
     x
         Points (n, D) over which the code becomes white.
 
@@ -299,13 +349,25 @@ def whiten_code(network: Autoencoder, x: Tensor) -> None:
     Derived in :doc:`/notebooks/autoencoders/dec`.
     """
     z = in_batches(network.encoder, x)
-    mean, (variance, axes) = z.mean(dim=0), torch.linalg.eigh(torch.cov(z.T))
+    mean, covariance = moments(z)
+    variance, axes = torch.linalg.eigh(covariance)
     length = variance.clamp_min(0.01 * variance.max()).sqrt()
     white = (axes / length) @ axes.T  # (d, d), the inverse root of the covariance
     after = fixed_linear(white, -white @ mean)
     before = fixed_linear((axes * length) @ axes.T, mean)
     network.encoder = nn.Sequential(network.encoder, after)
-    network.decoder = nn.Sequential(before, network.decoder)
+    if hasattr(network, "decoder"):
+        network.decoder = nn.Sequential(before, network.decoder)
+
+
+def moments(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean (d,) and covariance (d, d) of codes ``z`` (n, d), over all points even if the data is split."""
+    if not parallel.is_split():
+        return z.mean(dim=0), torch.cov(z.T)
+    n = parallel.summed(torch.tensor(float(len(z)), dtype=torch.float64))
+    mean = parallel.summed(z.double().sum(dim=0)) / n
+    centred = z.double() - mean
+    return mean.to(z), (parallel.summed(centred.T @ centred) / (n - 1)).to(z)
 
 
 def fixed_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
@@ -331,46 +393,95 @@ def check_finite(value: float, where: str, name: str = "the loss") -> None:
 
 
 @torch.no_grad()
-def check_network(network: Autoencoder, x: Tensor, where: str) -> None:
-    """Stop when a weight of the network, or a code of ``x`` (m, D), is no longer a number.
+def check_network(network: nn.Module, encode: Callable[[Tensor], Tensor], x: Tensor, where: str) -> None:
+    """Stop when a weight of the network, or a code of ``x`` (m, …), is no longer a number.
 
     Raises
     ------
     NonFiniteLossError
         If one is NaN or infinite, in the words of :func:`check_finite`.
     """
-    values = [*network.state_dict().values(), network.encoder(x)]
+    values = [*network.state_dict().values(), encode(x)]
     whole = torch.stack([value.isfinite().all() for value in values]).all()
     check_finite(0.0 if whole else math.nan, where, "a weight or a code")
 
 
-def warn_of_collapse(labels: NDArray, n_clusters: int, when: str) -> None:
-    """Warn if fewer than half of the clusters are in use, by their effective number.
+def effective_number(sizes: NDArray) -> float:
+    """Return exp of the entropy of cluster sizes (K,): how many clusters of equal size would be as even."""
+    share = np.asarray(sizes, dtype=float)[np.asarray(sizes) > 0] / np.sum(sizes)
+    return float(np.exp(-(share * np.log(share)).sum()))
+
+
+def warn_of_empty_clusters(sizes: NDArray, n_clusters: int) -> None:
+    """Warn if fewer than half of the clusters have a point at the end of training.
 
     Parameters
     ----------
-    labels
-        The cluster of each point (n,).
+    sizes
+        Points in each cluster (K,).
+    n_clusters
+        K, the number asked for.
+    """
+    if (used := np.count_nonzero(sizes)) < n_clusters / 2:
+        message = f"only {used} of {n_clusters} clusters have a point at the end of training; are all codes alike?"
+        warnings.warn(message, CollapseWarning, stacklevel=callers_level())
+
+
+def warn_of_collapse(sizes: NDArray, before: NDArray, n_clusters: int, when: str) -> None:
+    """Warn if training has emptied clusters: the effective number fell below half of what it was at the start.
+
+    What training starts with is the measure, not K: where one group has most of the points, a right answer has few
+    clusters by this number. More than K / 2 of them are never too few.
+
+    Parameters
+    ----------
+    sizes
+        Points in each cluster (K,).
+    before
+        The same when the clusters started.
     n_clusters
         K, the number asked for.
     when
         The place in training that the warning should name.
     """
-    if (alive := effective_clusters(labels)) < n_clusters / 2:
-        message = f"only {alive:.1f} of {n_clusters} clusters are in use (effective number) at {when}"
-        warnings.warn(f"{message}; look at the scale of the codes and at lr.", CollapseWarning, stacklevel=3)
+    now, start = effective_number(sizes), effective_number(before)
+    if now < min(start, n_clusters) / 2:
+        message = f"only {now:.1f} of {n_clusters} clusters are in use (effective number) at {when}; they started with"
+        advice = f"{message} {start:.1f}. Look at the scale of the codes and at lr."
+        warnings.warn(advice, CollapseWarning, stacklevel=callers_level())
+
+
+def warn_of_other_sizes(sizes: NDArray, before: NDArray, n_clusters: int) -> None:
+    """Warn if the clusters started with very unequal sizes and training made them much more equal.
+
+    Both readings are possible, and only a look at the points tells: the start merged groups which training has found,
+    or training has split a large group, as losses that balance do.
+
+    Parameters
+    ----------
+    sizes, before, n_clusters
+        As in :func:`warn_of_collapse`.
+    """
+    now, start = effective_number(sizes), effective_number(before)
+    if start < 0.6 * n_clusters and now > 1.5 * start:
+        found, first = (sorted(map(int, part), reverse=True) for part in (sizes, before))
+        message = f"clusters of sizes {first} at the start became {found}: training found groups that the start had"
+        advice = f"{message} merged, or it split a large group to even out sizes. Compare with epochs=0."
+        warnings.warn(advice, CollapseWarning, stacklevel=callers_level())
 
 
 @torch.no_grad()
-def warn_of_dead_units(encoder: nn.Module, x: Tensor, when: str) -> None:
+def warn_of_dead_units(encoder: nn.Module, encode: Callable[[Tensor], Tensor], x: Tensor, when: str) -> None:
     """Warn if all codes of ``x`` (m, D) are the same, or if most units behind a ReLU are zero for every point.
 
     Parameters
     ----------
     encoder
         The network to look into.
+    encode
+        From points to codes, through it.
     x
-        Points (m, D), m > 1.
+        Points (m, …), m > 1.
     when
         The place in training that the warning should name.
     """
@@ -380,16 +491,16 @@ def warn_of_dead_units(encoder: nn.Module, x: Tensor, when: str) -> None:
         for layer in encoder.modules()
         if isinstance(layer, nn.ReLU)
     ]
-    z = encoder(x)
+    z = encode(x)
     for hook in hooks:
         hook.remove()
     advice = "lower the learning rate, or look for features of very different size."
     if (z.std(dim=0) <= 1e-6 * z.abs().max().clamp_min(1e-30)).all():
-        warnings.warn(f"all codes are the same at {when}: the network is dead; {advice}", CollapseWarning, stacklevel=6)
+        warnings.warn(f"all codes are the same at {when}: the network is dead; {advice}", CollapseWarning, stacklevel=callers_level())
     for layer, part in enumerate(silent, 1):
         if part > 0.9:
             message = f"{part:.0%} of the units of hidden layer {layer} answer no point at {when}; {advice}"
-            warnings.warn(message, DeadUnitsWarning, stacklevel=6)
+            warnings.warn(message, DeadUnitsWarning, stacklevel=callers_level())
 
 
 def copy_state(network: nn.Module) -> dict[str, Tensor]:

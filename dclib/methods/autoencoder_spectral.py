@@ -2,15 +2,15 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
 from dclib import parallel
-from dclib.base import COUNT, COUNT_OR_NONE, Points
+from dclib.base import COUNT, COUNT_OR_NONE
 from dclib.graphs import neighbour_graph, spectral_map
 from dclib.methods.autoencoder_kmeans import AutoencoderKMeans
+from dclib.phases import Points
 from dclib.training import fit_kmeans, in_batches
 
 
@@ -63,17 +63,19 @@ class AutoencoderSpectral(AutoencoderKMeans):
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Cut the neighbour graph of the codes of ``x`` (n, D) into ``n_clusters``, and keep the codes."""
-        z = self.placed(in_batches(self.network_.encoder, x))
+        z = parallel.all_rows(self.placed(in_batches(self.encode, x)))  # of all processes: a graph is in one place
         graph = neighbour_graph(z.cpu().numpy(), self.n_neighbors)
-        n_dims = min(self.vectors * n_clusters, len(x))
+        n_dims = min(self.vectors * n_clusters, len(z))
         rows = torch.as_tensor(spectral_map(graph, n_dims, self.steps, self.seed_))
-        labels = torch.as_tensor(fit_kmeans(rows, n_clusters, n_init, self.seed_).labels_)
-        self.labels_ = parallel.from_first(labels).numpy().astype(np.int64)
+        with parallel.together(split=False):
+            labels = parallel.from_first(torch.as_tensor(fit_kmeans(rows, n_clusters, n_init, self.seed_).labels_).long())
         self.network_.codes = nn.Parameter(z, requires_grad=False)
+        self.network_.register_buffer("code_labels", labels.to(z.device))
+        self.labels_ = parallel.own_rows(labels, len(x)).numpy()
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) of each code ``z`` (n, d): that of the nearest training code."""
         known = self.network_.codes.detach().cpu().numpy()
-        nearest = KNeighborsClassifier(1).fit(known, self.labels_)
+        nearest = KNeighborsClassifier(1).fit(known, self.network_.code_labels.cpu().numpy())
         found = parallel.from_first(torch.as_tensor(nearest.predict(self.placed(z).cpu().numpy())))
         return found.to(z.device)

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
-import torch
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
-from dclib.base import Points
 from dclib.methods.dec import DEC
 from dclib.networks import conv_autoencoder
-from dclib.training import in_batches
 
 
-def boosted_target(q: Tensor, power: float = 2.0, balance: bool = True) -> Tensor:
+def boosted_target(
+    q: Tensor, power: float = 2.0, balance: bool = True, size: Tensor | None = None
+) -> Tensor:
     """Return r: q to a power, normalised; high answers gain and low ones lose.
 
     Parameters
@@ -30,6 +29,8 @@ def boosted_target(q: Tensor, power: float = 2.0, balance: bool = True) -> Tenso
     balance
         Divide by the size of the cluster, the sum of its answers to the same power but one. With ``power=2`` this is
         DEC's target.
+    size
+        That sum over all points (K,), if ``q`` holds a part of them only.
 
     Returns
     -------
@@ -42,7 +43,8 @@ def boosted_target(q: Tensor, power: float = 2.0, balance: bool = True) -> Tenso
     """
     logits = power * q.log()  # (n, K); q.pow(power) could be too small for a float
     if balance:
-        logits = logits - (power - 1) * q.sum(dim=0).log()
+        f = q.sum(dim=0) if size is None else size  # (K,)
+        logits = logits - (power - 1) * f.log()
     return logits.softmax(dim=1)
 
 
@@ -57,7 +59,8 @@ class DBC(DEC):
     n_clusters
         K, the number of clusters.
     shape
-        Height and width of the images. ``None``: the points are no images, and the network is fully connected.
+        Height and width of the images, or channels, height and width. ``None``: as the points come; rows are no images,
+        and their network is fully connected.
     hidden
         Channels of the encoder's convolutions.
     power
@@ -113,13 +116,10 @@ class DBC(DEC):
 
     def build(self, n_features: int) -> nn.Module:
         """Return a convolutional autoencoder for images, a fully connected one for other points."""
-        if self.network is not None or self.shape is None:
+        if self.network is not None or self._image_shape is None:
             return super().build(n_features)
-        return conv_autoencoder(self.shape, self.hidden, self.latent_dim, batch_norm=self.batch_norm)
+        return conv_autoencoder(self._image_shape, self.hidden, self.latent_dim, batch_norm=self.batch_norm)
 
-    @torch.no_grad()
-    def refresh(self, x: Points) -> Tensor:
-        """Recompute q and the boosted target over all points ``x`` (n, D), in evaluation mode; return the clusters."""
-        q = in_batches(lambda part: self.soft_assign(self.network_.encoder(part)), x)
-        self._target = boosted_target(q, self.power, self.balance)
-        return q.argmax(dim=1)
+    def target(self, q: Tensor, size: Tensor) -> Tensor:
+        """Return the boosted target (n, K) of the soft assignments ``q`` (n, K) and the cluster sizes (K,)."""
+        return boosted_target(q, self.power, self.balance, size)

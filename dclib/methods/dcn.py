@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from dclib import parallel
-from dclib.base import COUNT, WEIGHT, Batch, Points, RefiningClusterer, Spherical
+from dclib.base import COUNT, WEIGHT, Spherical
+from dclib.phases import Batch, Points
+from dclib.refining import RefiningClusterer
 
 
 def kmeans_loss(z: Tensor, centroids: Tensor, labels: Tensor) -> Tensor:
@@ -79,12 +81,10 @@ class DCN(Spherical, RefiningClusterer):
     start_count
         Points that a centroid counts as seen when a round begins. The paper starts at none, so that the first points
         would throw the centroids about; the authors' code starts at 100.
-    directions, reconstruct, overcluster
-        As elsewhere, with other defaults. A code that k-means sees whole is one that the loss shrinks until clusters
-        starve; directions and a first round of many clusters keep them alive.
     **shared
-        The parameters of :class:`~dclib.base.Spherical`, :class:`~dclib.base.RefiningClusterer` and
-        :class:`~dclib.base.DeepClusterer`.
+        The parameters of :class:`~dclib.base.Spherical`, :class:`~dclib.refining.RefiningClusterer` and
+        :class:`~dclib.base.DeepClusterer`. The paper has neither ``directions`` nor ``overcluster``. A code that k-means
+        sees whole is one that the loss shrinks until clusters starve; the two keep them alive on balanced data.
 
     Examples
     --------
@@ -95,6 +95,7 @@ class DCN(Spherical, RefiningClusterer):
     (10, 10)
     """
 
+    additions: ClassVar[dict[str, Any]] = {"directions": True, "reconstruct": "clean", "overcluster": 10}
     profiles: ClassVar[dict[str, dict[str, Any]]] = {"full": {"pretrain_epochs": 30}}
     _parameter_constraints: ClassVar[dict[str, list]] = {"weight": [WEIGHT], "start_count": [COUNT]}
 
@@ -104,12 +105,9 @@ class DCN(Spherical, RefiningClusterer):
         *,
         weight: float = 1.0,
         start_count: int = 100,
-        directions: bool = True,
-        reconstruct: str = "clean",
-        overcluster: int = 10,
         **shared: Any,
     ) -> None:
-        super().__init__(n_clusters, directions=directions, reconstruct=reconstruct, overcluster=overcluster, **shared)
+        super().__init__(n_clusters, **shared)
         self.weight = weight
         self.start_count = start_count
 
@@ -129,12 +127,10 @@ class DCN(Spherical, RefiningClusterer):
         """Return the loss of k-means on a mini-batch, with centroids and assignments held fixed."""
         return kmeans_loss(self.placed(batch.z), self.network_.centroids, self._assigned[batch.index])
 
-    @torch.no_grad()
-    def _after_step(self, phase: str, batch: Batch) -> None:
+    def after_step(self, batch: Batch) -> None:
         """Assign the mini-batch anew, with the network it has just trained, and let its centroids follow."""
-        if phase not in self.refreshed:
-            return
-        z = self.network_.eval().encoder(batch.x)
+        self.network_.eval()
+        z = self.encode(batch.x)
         centroids, counts = self.network_.centroids, self.network_.counts
         moved, seen = running_means(centroids, counts, self.placed(z), self.assign(z))
         centroids.copy_(moved), counts.copy_(seen)

@@ -9,7 +9,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from dclib.base import POSITIVE, Batch, RefiningClusterer
+from dclib import parallel
+from dclib.base import POSITIVE
+from dclib.phases import Batch, Points
+from dclib.refining import RefiningClusterer
 from dclib.training import in_batches
 
 
@@ -39,13 +42,15 @@ def soft_assignment(z: Tensor, centroids: Tensor, alpha: float = 1.0) -> Tensor:
     return q / q.sum(dim=1, keepdim=True)
 
 
-def target_distribution(q: Tensor) -> Tensor:
+def target_distribution(q: Tensor, size: Tensor | None = None) -> Tensor:
     """Return p: q squared, over cluster size, normalised (DEC, eq. 3).
 
     Parameters
     ----------
     q
         Soft assignments (n, K) of *all* points, since the cluster size f_j sums over them.
+    size
+        f (K,), if ``q`` holds a part of the points only.
 
     Returns
     -------
@@ -56,7 +61,8 @@ def target_distribution(q: Tensor) -> Tensor:
     -----
     Derived in :doc:`/notebooks/autoencoders/dec`.
     """
-    weight = q.square() / q.sum(dim=0)  # (n, K); the sum is f (K,)
+    f = q.sum(dim=0) if size is None else size  # (K,)
+    weight = q.square() / f  # (n, K)
     return weight / weight.sum(dim=1, keepdim=True)
 
 
@@ -82,7 +88,7 @@ class DEC(RefiningClusterer):
 
     Phase one trains an autoencoder and starts the centroids with k-means on its codes. Phase two drops the decoder
     and minimises KL(P‖Q) over encoder and centroids, where Q is soft and P is Q sharpened. P is recomputed before
-    each epoch and held fixed within it.
+    each epoch and held fixed within it. ``augment``, ``whiten`` and ``overcluster`` are additions to the paper, and off.
 
     Parameters
     ----------
@@ -91,7 +97,7 @@ class DEC(RefiningClusterer):
     alpha
         Degrees of freedom of the Student t in q.
     **shared
-        The parameters of :class:`~dclib.base.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
+        The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
     Examples
     --------
@@ -112,12 +118,20 @@ class DEC(RefiningClusterer):
         """Return q (n, K) of codes ``z`` (n, d)."""
         return soft_assignment(z, self.network_.centroids.to(z.dtype), self.alpha)
 
+    def needs_decoder(self) -> bool:
+        """Return whether anything is reconstructed: in the first phase."""
+        return self.pretrain_epochs > 0
+
     @torch.no_grad()
-    def refresh(self, x: Tensor) -> Tensor:
-        """Recompute q and the target p over all points ``x`` (n, D); return the clusters (n,)."""
-        q = in_batches(lambda part: self.soft_assign(self.network_.encoder(part)), x)
-        self._target = target_distribution(q)
+    def refresh(self, x: Points) -> Tensor:
+        """Recompute q and the target p over all points ``x`` (n, …); return the clusters (n,)."""
+        q = in_batches(lambda part: self.soft_assign(self.encode(part)), x)
+        self._target = self.target(q, parallel.over_points(q.sum(dim=0)))
         return q.argmax(dim=1)
+
+    def target(self, q: Tensor, size: Tensor) -> Tensor:
+        """Return p (n, K) of the soft assignments ``q`` (n, K) and the cluster sizes (K,) over all points."""
+        return target_distribution(q, size)
 
     def clustering_loss(self, batch: Batch) -> Tensor:
         """Return KL(P‖Q) of a mini-batch: P from the points as they are and held fixed, Q from their views."""
@@ -125,7 +139,7 @@ class DEC(RefiningClusterer):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return L = L_C: the reconstruction plays no part in phase two."""
-        return self.clustering_loss(batch)
+        return batch.note("L_C", self.clustering_loss(batch))
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) with the largest q."""

@@ -14,9 +14,10 @@ from sklearn.utils._param_validation import StrOptions
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dclib.base import COUNT, POSITIVE, WEIGHT, Batch, Points
+from dclib.base import COUNT, POSITIVE, WEIGHT
 from dclib.graphs import nearest
 from dclib.methods.autoencoder_kmeans import AutoencoderKMeans
+from dclib.phases import Batch, Points
 from dclib.training import in_batches
 
 PCA_DIMS, PCA_SAMPLE = 50, 20_000  # neighbours are looked for along the leading axes, found on so many points
@@ -131,8 +132,6 @@ class DEN(AutoencoderKMeans):
         says, as long as the decoder can make up for it. ``"size"``: in units of the code's spread; then a line is a
         better code than a cloud, and one long code makes up for many short ones. ``"white"``: locality in the white
         code, the groups of each code beside its own length; then neither helps.
-    directions, reconstruct
-        As elsewhere, with other defaults.
     **shared
         The parameters of :class:`~dclib.methods.autoencoder_kmeans.AutoencoderKMeans`.
 
@@ -145,6 +144,7 @@ class DEN(AutoencoderKMeans):
     (1797,)
     """
 
+    additions: ClassVar[dict[str, Any]] = {"directions": True, "reconstruct": "clean"}
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "locality": [WEIGHT],
         "sparsity": [WEIGHT],
@@ -164,11 +164,9 @@ class DEN(AutoencoderKMeans):
         width: float | None = None,
         group_size: int = 1,
         units: str = "white",
-        directions: bool = True,
-        reconstruct: str = "clean",
         **shared: Any,
     ) -> None:
-        super().__init__(n_clusters, directions=directions, reconstruct=reconstruct, **shared)
+        super().__init__(n_clusters, **shared)
         self.locality = locality
         self.sparsity = sparsity
         self.n_neighbors = n_neighbors
@@ -179,8 +177,9 @@ class DEN(AutoencoderKMeans):
     def representation_loss(self, batch: Batch) -> Tensor:
         """Return L = L_R + α E_loc + β E_grp of a mini-batch."""
         near, similarity = self._drawn(batch.index)
-        local, grouped = self._terms(batch.z, self.network_.encoder(near).float(), similarity)
-        return super().representation_loss(batch) + self.locality * local + self.sparsity * grouped
+        local, grouped = self._terms(batch.z, self.encode(near).float(), similarity)
+        error = super().representation_loss(batch)
+        return error + self.locality * batch.note("E_loc", local) + self.sparsity * batch.note("E_grp", grouped)
 
     def _terms(self, z: Tensor, z_near: Tensor, similarity: Tensor) -> tuple[Tensor, Tensor]:
         """Return E_loc and E_grp, each in the chosen units."""
@@ -201,19 +200,20 @@ class DEN(AutoencoderKMeans):
         near = self._points[self._near[index, column]]
         return self.augment(near) if self.augment else near, self._similarity[index, column]
 
-    def _run(self, x: Points, saved: dict[str, Any] | None) -> None:
+    def prepare(self, x: Points) -> None:
+        """Find the neighbours of each point, among the points that this process holds."""
         self._points = x
         squared, self._near = (torch.as_tensor(found, device=x.device) for found in self._neighbours(x))
         width = self.width or float(squared.median().clamp_min(1e-12))
         self._similarity = heat_kernel(squared, width).float()
-        super()._run(x, saved)
-        del self._points, self._near, self._similarity
 
     def _neighbours(self, x: Points) -> tuple[NDArray, NDArray]:
         """Return squared distances (n, k) to the nearest points, and their places (n, k)."""
         if len(x) == 1:
             return np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64)
-        pca = PCA(min(PCA_DIMS, *x.shape), random_state=0).fit(x[:PCA_SAMPLE].cpu().numpy())
+        sample = x[:PCA_SAMPLE].flatten(1).cpu().numpy()
+        pca = PCA(min(PCA_DIMS, *sample.shape), random_state=0).fit(sample)
         axes, mean = (torch.as_tensor(part, device=x.device) for part in (pca.components_, pca.mean_))
-        distance, place = nearest(in_batches(lambda part: (part - mean) @ axes.T, x).cpu().numpy(), self.n_neighbors)
+        short = in_batches(lambda part: (part.flatten(1) - mean) @ axes.T, x)
+        distance, place = nearest(short.cpu().numpy(), self.n_neighbors)
         return np.square(distance), place

@@ -5,6 +5,7 @@ Relative Entropy Minimization", ICCV 2017.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -14,13 +15,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, normalize, one_hot
 
-from dclib.base import COUNT_OR_NONE, Batch, Points, RefiningClusterer, Stage
+from dclib import parallel
+from dclib.base import COUNT_OR_NONE
 from dclib.methods.dec import target_distribution
 from dclib.networks import activations
+from dclib.phases import Batch, Phase, Points, half_cosine, update
+from dclib.refining import RefiningClusterer
 from dclib.training import in_batches
 
 
-def balanced_target(p: Tensor) -> Tensor:
+def balanced_target(p: Tensor, size: Tensor | None = None) -> Tensor:
     """Return q: answers p over the root of the cluster's size (DEPICT, eq. 6).
 
     One step of the iteration whose limit is the exact minimum of KL(Q‖P) + KL(f‖u), q ∝ p / f.
@@ -29,6 +33,8 @@ def balanced_target(p: Tensor) -> Tensor:
     ----------
     p
         Soft assignments (n, K) of *all* points, since the cluster size sums over them.
+    size
+        That sum (K,), if ``p`` holds a part of the points only.
 
     Returns
     -------
@@ -39,7 +45,8 @@ def balanced_target(p: Tensor) -> Tensor:
     -----
     Derived in :doc:`/notebooks/autoencoders/depict`.
     """
-    weight = p / p.sum(dim=0).sqrt()  # (n, K)
+    f = p.sum(dim=0) if size is None else size  # (K,)
+    weight = p / f.sqrt()  # (n, K)
     return weight / weight.sum(dim=1, keepdim=True)
 
 
@@ -62,10 +69,10 @@ def cross_entropy(q: Tensor, logits: Tensor) -> Tensor:
     return -(q * logits.log_softmax(dim=1)).sum(dim=1).mean()
 
 
-TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
+TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "balanced": balanced_target,
     "squared": target_distribution,
-    "plain": lambda p: p,
+    "plain": lambda p, size=None: p,
 }
 
 
@@ -81,7 +88,8 @@ class DEPICT(RefiningClusterer):
     n_clusters
         K, the number of clusters.
     shape
-        Height and width of the images. ``None``: the points are no images, and the network is fully connected.
+        Height and width of the images, or channels, height and width. ``None``: as the points come; rows are no images,
+        and their network is fully connected.
     hidden
         Channels of the encoder's convolutions.
     noise
@@ -94,7 +102,7 @@ class DEPICT(RefiningClusterer):
     pretrain_epochs, overcluster_epochs, epochs
         As elsewhere, and shorter: a convolution costs more and needs fewer.
     **shared
-        The parameters of :class:`~dclib.base.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
+        The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
     Examples
     --------
@@ -146,21 +154,27 @@ class DEPICT(RefiningClusterer):
         self.network_.centroids = nn.Parameter(normalize(self.network_.centroids.detach()))
         self.network_.bias = nn.Parameter(torch.zeros(n_clusters, device=x.device))
 
-    def _stages(self, n: int) -> list[Stage]:
-        stages = super()._stages(n)
-        stages.insert(-1, self._learn_start)
-        return stages
+    def phases(self, n: int) -> list[Phase]:
+        """Return the phases; before the last round the softmax layer learns the clusters of k-means."""
+        learn = Phase(
+            "start",
+            self.start_epochs,
+            (update(self.loss, self.lr, schedule=half_cosine),),
+            begin=lambda x: self._start_round(x, self.n_clusters, self.n_init),
+            before_epoch=self._told,
+        )
+        return [self.pretraining(), *self.first_round(n), learn, replace(self.last_round(), begin=None)]
 
-    def _learn_start(self, x: Points) -> None:
-        """Teach the softmax layer, and the network with it, the clusters of k-means."""
+    def _told(self, x: Points) -> None:
+        """Make the clusters of k-means the target."""
         self._target = one_hot(torch.as_tensor(self.labels_, device=x.device), self.n_clusters).float()
-        self._train("start", x, self.start_epochs, self.lr)
 
     @torch.no_grad()
     def refresh(self, x: Points) -> Tensor:
         """Recompute the clean answers p and the target q over all points ``x`` (n, D); return the clusters (n,)."""
-        p = in_batches(lambda part: self.logits(self.network_.encoder(part)).softmax(dim=1), x)
-        self._target = TARGETS[self.target](p.clamp_min(1e-12))  # a cluster may have died out altogether
+        p = in_batches(lambda part: self.logits(self.encode(part)).softmax(dim=1), x)
+        p = p.clamp_min(1e-12)  # a cluster may have died out altogether
+        self._target = TARGETS[self.target](p, parallel.over_points(p.sum(dim=0)))
         return p.argmax(dim=1)
 
     def both_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -177,12 +191,13 @@ class DEPICT(RefiningClusterer):
 
     def representation_loss(self, batch: Batch) -> Tensor:
         """Return the layer-wise reconstruction error of a mini-batch, drawn from noisy codes."""
-        return self.both_losses(batch)[0]
+        return batch.note("L_R", self.both_losses(batch)[0])
 
     def loss(self, batch: Batch) -> Tensor:
         """Return L = CE(Q, P̃) + the layer-wise reconstruction error (DEPICT, eq. 8)."""
         error, z = self.both_losses(batch)
-        return error + cross_entropy(self._target[batch.index], self.logits(z).float())
+        answers = cross_entropy(self._target[batch.index], self.logits(z).float())
+        return batch.note("L_R", error) + batch.note("L_C", answers)
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) with the largest answer."""

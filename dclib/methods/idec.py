@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dclib.base import WEIGHT, Batch, RefiningClusterer
+from dclib.base import WEIGHT
 from dclib.methods.dec import DEC
+from dclib.phases import Batch
+from dclib.refining import RefiningClusterer
 
 
 def forces(losses: Iterable[Tensor], weights: Iterable[Tensor]) -> list[Tensor]:
@@ -75,6 +77,10 @@ class IDEC(DEC):
     def __init__(self, n_clusters: int = 10, *, weight: float = 1.0, **shared: Any) -> None:
         super().__init__(n_clusters, **shared)
         self.weight = weight
+
+    def needs_decoder(self) -> bool:
+        """Return whether anything is reconstructed: in both phases."""
+        return True
 
     def loss(self, batch: Batch) -> Tensor:
         """Return L = L_R + γ L_C (Guo et al. 2017, eq. 2): DEC left L_R out, and this puts it back."""

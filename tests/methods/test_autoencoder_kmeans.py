@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 from torch.nn.functional import normalize
 
 from dclib import DEC, AutoencoderKMeans
-from dclib.base import Batch
+from dclib.phases import Batch
 
 SMALL = dict(hidden=(16,), latent_dim=3, pretrain_epochs=3, batch_size=64, n_init=5, random_state=5)
 

@@ -6,8 +6,8 @@ import torch
 from sklearn.datasets import make_blobs
 
 from dclib import DEC
-from dclib.base import Batch
 from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
+from dclib.phases import Batch
 
 
 @pytest.fixture
@@ -113,16 +113,26 @@ def test_second_phase_trains_encoder_and_centroids_and_leaves_the_decoder(blobs)
 
 
 def test_target_is_fixed_within_an_epoch_and_carries_no_gradient(blobs):
-    model = DEC(4, **SMALL).fit(blobs)
-    assert model._target.shape == (300, 4) and not model._target.requires_grad
+    kept = []
+
+    class Watched(DEC):
+        def clustering_loss(self, batch):
+            kept.append(self._target)
+            return super().clustering_loss(batch)
+
+    model = Watched(4, **SMALL).fit(blobs)
+    assert len(kept) == 3 * 5 and len({id(p) for p in kept}) == 3, "five steps an epoch, one target an epoch"
+    assert all(p.shape == (300, 4) and not p.requires_grad for p in kept)
+    assert not hasattr(model, "_target"), "scratch is gone after fit"
 
 
 def test_second_phase_lowers_the_loss_against_a_fixed_target(blobs):
-    model = DEC(4, **SMALL | dict(epochs=1, lr=3e-4)).fit(blobs)
-    p = model._target
-    after = kl_divergence(p, torch.as_tensor(model.predict_proba(blobs)))
-    before = DEC(4, **SMALL | dict(epochs=0)).fit(blobs).predict_proba(blobs)
-    assert after < kl_divergence(p, torch.as_tensor(before))
+    before, after = (
+        torch.as_tensor(DEC(4, **SMALL | dict(epochs=epochs, lr=3e-4)).fit(blobs).predict_proba(blobs))
+        for epochs in (0, 1)
+    )
+    p = target_distribution(before)
+    assert kl_divergence(p, after) < kl_divergence(p, before)
 
 
 def test_stops_when_few_points_change_cluster(blobs):
@@ -149,8 +159,8 @@ def test_targets_come_from_the_points_and_predictions_from_their_views():
     model = DEC(3, hidden=(8,), pretrain_epochs=1, epochs=1, overcluster=0, tol=0, augment=shifted, random_state=0)
     model.fit(x.numpy())
     points = torch.cat(seen)
-    assert all((points[:, None] == x / model.scale_).all(dim=2).any(dim=1)), "only points as they are get augmented"
-    clean = x / model.scale_
+    clean = torch.as_tensor((x.numpy() - np.float32(model.offset_)) / np.float32(model.scale_))
+    assert all((points[:, None] == clean).all(dim=2).any(dim=1)), "only points as they are get augmented"
     model.refresh(clean)
     encoder, index = model.network_.encoder, torch.tensor([4, 2, 9])
     p = target_distribution(model.soft_assign(encoder(clean)))[index]

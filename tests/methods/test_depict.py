@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dclib import DEPICT, load
-from dclib.base import Batch
+from dclib.phases import Batch
 from dclib.methods.depict import TARGETS, balanced_target, cross_entropy
 from dclib.networks import activations, conv_autoencoder, mlp_autoencoder
 

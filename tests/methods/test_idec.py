@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import make_blobs
 
 from dclib import IDEC, AutoencoderKMeans
-from dclib.base import Batch
+from dclib.phases import Batch
 from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
 from dclib.methods.idec import forces
 

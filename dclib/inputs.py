@@ -1,0 +1,99 @@
+"""From what a caller passes to points ready to train on: shapes, types, refusals, and the unit of the data."""
+
+import math
+import warnings
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
+from torch import Tensor
+
+from dclib import parallel
+from dclib.augment import RandomAffine
+from dclib.checks import callers_level
+from dclib.points import exact_type, is_large_map, middle, parts
+from dclib.training import OutlierWarning, root_mean_square
+
+
+def as_array(X: ArrayLike) -> ArrayLike:
+    """Return a tensor as an array, on the processor, and leave everything else to scikit-learn's validation."""
+    if not isinstance(X, Tensor):
+        return X
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+
+
+class ReadsPoints:
+    """What an estimator needs to take points: it refuses what can't be trained on, and finds offset and scale.
+
+    Points may be rows (n, D), images (n, H, W) or (n, C, H, W), sequences (n, T) or (n, T, C). A network of the book
+    that is fully connected or convolutional reads them as rows; one that was passed as ``network`` gets them in the
+    shape in which they came.
+    """
+
+    keeps_shape: ClassVar[bool] = False  # whether the method's own network reads points in the shape they came in
+
+    def _validated(self, X: ArrayLike, reset: bool = False) -> NDArray:
+        """Return ``X`` as rows (n, D) of floats (a large memory map: as it is), refused if it can't be trained on."""
+        if not reset:
+            check_is_fitted(self)
+        shape = np.shape(X)[1:] if hasattr(X, "ndim") and X.ndim > 2 else None
+        X = X if shape is None else as_array(X).reshape(len(X), -1)
+        large = is_large_map(X)
+        points = validate_data(self, as_array(X), dtype="numeric", ensure_all_finite=False, reset=reset)
+        points = X if large else points.astype(exact_type(points.dtype), copy=False)  # validation forgets the map
+        for part in parts(points):
+            assert_all_finite(part, estimator_name=type(self).__name__, input_name="X")
+        if reset:
+            self._came_as = shape or points.shape[1:]
+        return points
+
+    @property
+    def _image_shape(self) -> tuple[int, ...] | None:
+        """The shape of an image for a convolutional network: as asked for or, after ``fit``, as images came."""
+        return vars(self).get("shape_", self.shape)
+
+    def _set_shapes(self) -> None:
+        """Settle in which shape the network reads a point; images give a convolutional method its ``shape``."""
+        came, n_features = self._came_as, math.prod(self._came_as)
+        asked = self.shape if self.shape is not None else came if self.convolutional and len(came) > 1 else None
+        self.shape_ = None if asked is None else tuple(int(side) for side in asked)
+        if self.shape_ is not None and math.prod(self.shape_) != n_features:
+            wanted = math.prod(self.shape_)
+            raise ValueError(f"a point has {n_features} values, and shape={self.shape_} asks for {wanted}.")
+        self.point_shape_ = tuple(came) if self.network is not None or self.keeps_shape else (n_features,)
+        if isinstance(self.augment, RandomAffine):
+            self.augment.check(n_features)
+
+    def _check_points(self, points: NDArray) -> None:
+        """Refuse points in which there is nothing to find; set offset and scale, and warn if one point sets it alone."""
+        n = int(parallel.over_points(torch.tensor(len(points))))
+        if n < self.n_clusters:
+            raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
+        varied = not all((part == points[0]).all() for part in parts(points))
+        if n > 1 and not parallel.over_points(torch.tensor(int(varied))):
+            raise ValueError(f"all {n} points are the same: there is nothing to cluster.")
+        with np.errstate(over="ignore"):
+            self.offset_ = float(parallel.from_first(torch.tensor(middle(points), dtype=torch.float64)))
+            self.scale_ = self._root_mean_square(points)
+        if not 0 < self.scale_ < np.inf:
+            raise ValueError("the squares of the values are out of a float's range; multiply X by a constant.")
+        self._warn_of_an_outlier(points)
+
+    def _root_mean_square(self, points: NDArray) -> float:
+        """Return the root mean square over the points of all processes, measured from the offset."""
+        if not parallel.is_split():
+            return root_mean_square(points, self.offset_)
+        squares = root_mean_square(points, self.offset_) ** 2 * points.size
+        total, size = parallel.over_points(torch.tensor([squares, points.size], dtype=torch.float64))
+        return float(total / size) ** 0.5
+
+    def _warn_of_an_outlier(self, points: NDArray) -> None:
+        squares = [np.square(part.astype(np.float64) - self.offset_).mean(axis=1) for part in parts(points)]
+        sizes = np.concatenate(squares)
+        if len(sizes) >= 10 and sizes.max() > 0.5 * sizes.sum():
+            share = f"point {sizes.argmax()} alone holds {sizes.max() / sizes.sum():.1%} of the data's squared size"
+            message = f"{share}, and shrinks all others; clip it or drop it."
+            warnings.warn(message, OutlierWarning, stacklevel=callers_level())
