@@ -49,6 +49,9 @@ bench: $(READY) $(BENCH)/.ready ## measure speed and memory, beside ClustPy too 
 	$(BIN)/python -m benchmarks.scale --million
 	$(BIN)/python -m benchmarks.peers
 
+wheel: $(READY) ## build the package, install it alone outside the repository, and train there
+	$(BIN)/python -m tools.check_wheel
+
 lint: $(READY) ## style and spelling
 	$(BIN)/ruff check .
 	$(BIN)/codespell
@@ -89,4 +92,4 @@ $(BENCH)/.ready: pyproject.toml | $(UV)
 	@$(UV) pip install -q -p $(BENCH) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) 'clustpy==0.0.3' $(BENCH_TORCH) -r pyproject.toml
 	@touch $@
 
-.PHONY: help setup test book site-test lab sync notebooks cover bench lint lock clean
+.PHONY: help setup test book site-test lab sync notebooks cover bench wheel lint lock clean

@@ -15,7 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tools import cpu_lock
+from tools import check_wheel, cpu_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -236,18 +236,8 @@ def test_citation_is_in_step() -> None:
 
 def test_the_wheel_brings_code_digits_and_records(tmp_path: Path) -> None:
     """Readers on Colab install from the repository's address; a chapter then needs all of these."""
-    source = tmp_path / "source"
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    )
-    for name in filter(
-        lambda name: name.startswith(("dclib/", "book/results/", "pyproject", "README", "LICENSE")), tracked
-    ):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
-    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
-    subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    wheel = check_wheel.build(tmp_path)
+    assert check_wheel.missing(wheel) == []
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "dclib").rglob("*.py")}
     assert modules <= names and "dclib/records/published.json" in names
