@@ -40,6 +40,7 @@ class Engine:
 
     def __init__(self, model: "DeepClusterer", x: Points) -> None:
         self.model, self.x = model, x
+        model._engine = self
         self.place: dict[str, Any] = {"phase": 0, "begun": False, "epoch": 0}
         self.movers: list[Mover] = []
         self._resumed: list[Any] = []

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dclib.checks import one_of
 from dclib.points import Rows
 
 Points = Tensor | Rows
@@ -100,9 +101,18 @@ class Descent:
     schedule: Callable[[Optimizer, float, int], object] = constant
 
     def parameters(self, network: nn.Module) -> list[nn.Parameter]:
-        """Return the parameters that move, in the order of the network."""
-        named = network.named_parameters()
-        return [p for name, p in named if any(f"{name}.".startswith(f"{part}.") or not part for part in self.parts)]
+        """Return the parameters that move, in the order of the network.
+
+        Raises
+        ------
+        ValueError
+            If the network has no part of a name.
+        """
+        named, found = dict(network.named_parameters()), {}
+        for part in self.parts:
+            own = {name: value for name, value in named.items() if not part or f"{name}.".startswith(f"{part}.")}
+            found |= own or {one_of(part, {name.split(".")[0] for name in named}, "part of the network"): None}
+        return [value for name, value in named.items() if name in found]
 
 
 @dataclass(frozen=True)
