@@ -1,7 +1,15 @@
-"""Deep clustering, as the book derives it: data, methods, metrics, plots and results."""
+"""Deep clustering, as the book derives it: data, methods, metrics, plots and results.
 
-from dclib.data import Dataset, load
-from dclib.methods import DBC, DCN, DEC, DEN, DEPICT, IDEC, AutoencoderKMeans, AutoencoderSpectral
+Names are imported when they are first asked for: ``import dclib`` and the command's help do not wait for PyTorch.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dclib.data import Dataset, load
+    from dclib.methods import DBC, DCN, DEC, DEN, DEPICT, IDEC, AutoencoderKMeans, AutoencoderSpectral
 
 __version__ = "0.1.0"
 __all__ = [
@@ -17,3 +25,18 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of ``__all__`` from its home, or a module of the package."""
+    if name in __all__:
+        value = getattr(import_module("dclib.data" if name in ("Dataset", "load") else "dclib.methods"), name)
+        return globals().setdefault(name, value)
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names of the package, those not yet imported among them."""
+    return sorted({*globals(), *__all__})

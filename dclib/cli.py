@@ -1,4 +1,7 @@
-"""The ``dclib`` command: train and record, look after data, print the leaderboard."""
+"""The ``dclib`` command: train and record, look after data, print the leaderboard.
+
+What a command needs is imported when it runs, so that help and refusals come at once.
+"""
 
 import argparse
 import json
@@ -7,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dclib import __version__, data, leaderboard, parallel, results
-from dclib.methods import METHODS
+from dclib import __version__
 from dclib.profiles import PROFILES
+
+METHOD_NAMES = sorted(path.stem.replace("_", "-") for path in Path(__file__).with_name("methods").glob("[!_]*.py"))
 
 EXAMPLES = """examples:
   dclib run dec --data mnist-10k --seeds 0-4        five runs, five records, one summary
@@ -38,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dclib: stopped", file=sys.stderr)
         return 130
-    finally:
-        parallel.finish()
 
 
 def seeds(text: str) -> list[int]:
@@ -102,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", help=f"one of: {results.KMEANS}, {', '.join(METHODS)}")
+    parser.add_argument("method", help=f"one of: k-means, {', '.join(METHOD_NAMES)}")
     parser.add_argument("--data", default="mnist-10k", help="data set (default: %(default)s; see 'dclib data list')")
     parser.add_argument("--seeds", type=seeds, default=[0], metavar="0-4", help="seeds to run (default: 0)")
     parser.add_argument("--profile", choices=PROFILES, help="size of the run (default: DCLIB_PROFILE, else book)")
@@ -116,12 +118,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         dest="parameters",
         help="a parameter of the method, as JSON; may be repeated",
     )
-    parser.add_argument(
-        "--out", type=Path, default=results.RESULTS, help="folder of the records (default: %(default)s)"
-    )
+    _add_out(parser)
     parser.add_argument("--again", action="store_true", help="run seeds whose record is already there")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(do=_run)
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, help="folder of the records (default: the checkout's, else ./results)")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -134,61 +138,107 @@ def _add_leaderboard(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="only this data set")
     parser.add_argument("--variants", action="store_true", help="show ablations too")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a Markdown table")
-    parser.add_argument(
-        "--out", type=Path, default=results.RESULTS, help="folder of the records (default: %(default)s)"
-    )
+    _add_out(parser)
     parser.set_defaults(do=_leaderboard)
 
 
 def _run(options: argparse.Namespace) -> int:
+    from dclib import parallel
+
+    try:
+        return _run_seeds(options)
+    finally:
+        parallel.finish()
+
+
+def _run_seeds(options: argparse.Namespace) -> int:
+    from dclib import parallel
+
     first = parallel.rank() == 0  # of several processes, one speaks and writes
     for seed in options.seeds:
-        record = _recorded(options, seed)
-        if record is None or options.again:
-            record = results.run(
-                options.method,
-                options.data,
-                seed,
-                options.profile,
-                device=options.device,
-                verbose=0 if options.quiet or not first else 1,
-                checkpoint=_path(options, seed).with_suffix(".part"),
-                **dict(options.parameters),
-            )
-            if first:
-                results.save(record, options.out)
+        record, why = _recorded(options, seed)
+        when = f"recorded on {record['when'][:10]}, " if record else ""
+        if why and first:
+            print(f"seed {seed}: {why}; running again", flush=True)
+        if record is None:
+            record = _train(options, seed, first)
         if first:
-            print(
-                f"seed {seed}: ACC {record['acc']:.4f}  NMI {record['nmi']:.4f}  ARI {record['ari']:.4f}"
-                f"  {record['seconds']:.1f} s",
-                flush=True,
-            )
+            scores = "  ".join(f"{key.upper()} {record[key]:.4f}" for key in ("acc", "nmi", "ari"))
+            print(f"seed {seed}: {when}{scores}  {record['seconds']:.1f} s", flush=True)
     if first:
         _print_summary(options)
     return 0
 
 
-def _recorded(options: argparse.Namespace, seed: int) -> dict[str, Any] | None:
-    """Return the record of this very run if it is already there."""
+def _train(options: argparse.Namespace, seed: int, first: bool) -> dict[str, Any]:
+    """Run one seed; the first process writes the record."""
+    from dclib import results
+
+    record = results.run(
+        options.method,
+        options.data,
+        seed,
+        options.profile,
+        device=options.device,
+        verbose=0 if options.quiet or not first else 1,
+        checkpoint=_path(options, seed).with_suffix(".part"),
+        **dict(options.parameters),
+    )
+    if first:
+        results.save(record, _folder(options))
+    return record
+
+
+def _recorded(options: argparse.Namespace, seed: int) -> tuple[dict[str, Any] | None, str]:
+    """Return the record of this very run, or ``None`` and, if there is one that does not count, why not."""
+    from dclib import results
+
     path = _path(options, seed)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if options.again or not path.exists():
+        return None, ""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        return None, f"{path} is damaged"
+    try:
+        changed = results.changes(record, **dict(options.parameters))
+    except OSError:  # the data are out of reach: what can't be run again stands
+        changed = {}
+    if not changed:
+        return record, ""
+    words = ", ".join(f"{name} {then} → {now}" for name, (then, now) in changed.items())
+    return None, f"recorded on {record['when'][:10]} with other settings ({words})"
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    """Return where the records lie."""
+    from dclib import results
+
+    return options.out or results.RESULTS
 
 
 def _path(options: argparse.Namespace, seed: int) -> Path:
     """Return where the record of a seed belongs; beside it lies the checkpoint of a run that was broken off."""
+    from dclib import results
+
     named = results.identity(options.method, options.data, seed, options.profile, **dict(options.parameters))
-    return results.record_path(named, options.out)
+    return results.record_path(named, _folder(options))
 
 
 def _print_summary(options: argparse.Namespace) -> None:
+    from dclib import results
+
     named = results.identity(options.method, options.data, 0, options.profile, **dict(options.parameters))
     same = {key: named[key] for key in results.RUN}
-    for row in results.summarise(results.records(options.out, **same)):
+    for row in results.summarise(results.records(_folder(options), **same)):
         scores = "  ".join(f"{key.upper()} {results.spread(getattr(row, key))}" for key in ("acc", "nmi", "ari"))
-        print(f"{row.method} on {row.data}, {row.seeds} seeds: {scores}  {row.seconds:.1f} s a run")
+        seeds = f"{row.seeds} seed{'s' * (row.seeds != 1)}"
+        print(f"{row.method} on {row.data}, {seeds}: {scores}  {row.seconds:.1f} s a run")
 
 
 def _data(options: argparse.Namespace) -> int:
+    from dclib import data
+
     if options.action == "get" and not options.names:
         raise ValueError("'dclib data get' needs the name of a data set; see 'dclib data list'.")
     act = {"list": data.status, "get": data.get, "check": data.check}[options.action]
@@ -201,8 +251,10 @@ def _data(options: argparse.Namespace) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
+    from dclib import leaderboard
+
     render = leaderboard.leaderboard_json if options.json else leaderboard.leaderboard
-    print(render(options.out, options.data, options.variants))
+    print(render(_folder(options), options.data, options.variants))
     return 0
 
 

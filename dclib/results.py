@@ -25,6 +25,8 @@ CHECKOUT = Path(__file__).parents[1] / "book" / "results"
 RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checkout: in the working folder
 SHIPPED = Path(__file__).parent / "records"  # an installed package brings the book's records along
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
+INCIDENTAL = ("callback", "checkpoint", "device", "verbose")  # parameters that say how to run, not what
+UNSET = "unset"
 KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
 
 # What a reader calls a row: (method, variant) -> name. A variant that is not here is an ablation.
@@ -164,6 +166,31 @@ def make(method: str, points: Dataset, seed: int, profile_name: str | None = Non
         own = {name: value for name, value in parameters.items() if name not in ("device", "checkpoint")}
         return KMeans(len(points.classes), **{"n_init": 20, "random_state": seed} | own)
     return METHODS[method].for_data(points, profile_name, random_state=seed, **parameters)
+
+
+def changes(record: dict[str, Any], **parameters: Any) -> dict[str, tuple[Any, Any]]:
+    """Return how a run would differ from its record if it were made now.
+
+    Parameters
+    ----------
+    record
+        What :func:`run` returned, once; it says which method, data set, profile and seed.
+    **parameters
+        As in :func:`run`.
+
+    Returns
+    -------
+    dict
+        For ``"dclib"``, the version, and for each parameter that differs: then and now, ``"unset"`` where there is no
+        such parameter. Empty if nothing does. Device, checkpoint, callback and progress bar do not count.
+    """
+    model = make(record["method"], load(record["data"]), record["seed"], record["profile"], **parameters)
+    now = json.loads(json.dumps(_plain(model.get_params(deep=False)))) | {"dclib": provenance.own_version()}
+    then = record["parameters"] | {"dclib": record["dclib"]}
+    sides = {
+        name: (then.get(name, UNSET), now.get(name, UNSET)) for name in ["dclib", *sorted({*now, *then} - {"dclib"})]
+    }
+    return {name: (old, new) for name, (old, new) in sides.items() if old != new and name not in INCIDENTAL}
 
 
 def row(found: list[dict[str, Any]]) -> dict[str, str]:

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from dclib import __version__, cli
+from dclib import __version__, cli, results
+from dclib.methods import METHODS
 
 
 @pytest.fixture
@@ -57,13 +59,76 @@ def test_run_writes_one_record_a_seed_and_a_summary(run, tmp_path):
     assert out.count("seed ") == 2 and "dec on digits, 2 seeds: ACC 0." in out and "±" in out
 
 
-def test_run_resumes_from_the_records_that_are_there(run, tmp_path):
+def one_record(run, tmp_path) -> tuple[tuple[str, ...], Path]:
+    """Run one seed of k-means and return the command and the path of its record."""
     arguments = ("run", "k-means", *FAST, "--out", str(tmp_path), "--set", "n_init=1")
-    run(*arguments)
+    assert run(*arguments)[0] == 0
     (path,) = tmp_path.glob("digits/k-means/*.json")
-    path.write_text(path.read_text().replace('"acc": 0.', '"acc": 9.'))
+    return arguments, path
+
+
+def change(path: Path, **fields: object) -> None:
+    """Change fields of a record."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_run_resumes_from_the_records_that_are_there_and_says_so(run, tmp_path):
+    arguments, path = one_record(run, tmp_path)
+    change(path, acc=9.0, when="2001-02-03T04:05:06+00:00")
+    out = run(*arguments)[1]
+    assert "seed 0: recorded on 2001-02-03, ACC 9." in out and "again" not in out
+    out = run(*arguments, "--again")[1]
+    assert "seed 0: ACC 0." in out and "recorded" not in out
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"dclib": "0.0.1"}, f"(dclib 0.0.1 → {__version__})"),
+        ({"parameters": {"n_init": 7}}, "(n_init 7 → 1)"),
+        ({"parameters": {"old": True}}, "(old True → unset)"),
+        ({"parameters": {"tol": None}, "dclib": "9"}, f"(dclib 9 → {__version__}, tol None → 0.0001)"),
+    ],
+)
+def test_run_goes_again_where_version_or_parameters_differ_and_says_so_in_one_line(run, tmp_path, fields, words):
+    arguments, path = one_record(run, tmp_path)
+    known = json.loads(path.read_text())["parameters"]
+    change(path, acc=9.0, **fields | {"parameters": known | fields.get("parameters", {})})
+    out = run(*arguments)[1]
+    (line,) = [line for line in out.splitlines() if "again" in line]
+    assert line.startswith("seed 0: recorded on 2") and f"with other settings {words}; running again" in line
+    assert "seed 0: ACC 0." in out and json.loads(path.read_text())["acc"] < 1
+    assert "recorded on" in run(*arguments)[1] and "again" not in run(*arguments)[1]
+
+
+def test_how_a_run_was_made_is_no_reason_to_run_it_again(run, tmp_path):
+    arguments, path = one_record(run, tmp_path)
+    change(path, acc=9.0, parameters=json.loads(path.read_text())["parameters"] | {"verbose": 3, "device": "cuda"})
     assert "ACC 9." in run(*arguments)[1]
-    assert "ACC 9." not in run(*arguments, "--again")[1]
+
+
+def test_a_damaged_record_is_named_and_made_again(run, tmp_path):
+    arguments, path = one_record(run, tmp_path)
+    path.write_text(path.read_text()[:40])
+    code, out, _ = run(*arguments)
+    assert code == 0 and f"{path} is damaged; running again" in out and json.loads(path.read_text())["seed"] == 0
+
+
+def test_a_record_stands_where_the_data_are_out_of_reach(run, tmp_path, monkeypatch):
+    arguments, _ = one_record(run, tmp_path)
+
+    def load(name):
+        raise OSError("no network")
+
+    monkeypatch.setattr("dclib.results.load", load)
+    assert "recorded on" in run(*arguments)[1]
+    assert run(*arguments, "--again")[0] == 1
+
+
+def test_one_seed_is_one_seed(run, tmp_path):
+    arguments, _ = one_record(run, tmp_path)
+    assert "k-means on digits, 1 seed: ACC 0." in run(*arguments)[1]
+    assert "k-means on digits, 2 seeds: ACC 0." in run(*arguments, "--seeds", "0-1")[1]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +188,12 @@ def test_leaderboard_is_a_table(run, tmp_path):
 def test_help_shows_examples(run, arguments):
     code, out, _ = run(*arguments)
     assert code == 0 and "dclib run dec --data mnist-10k --seeds 0-4" in out
+
+
+def test_help_names_every_method(run):
+    assert set(cli.METHOD_NAMES) == set(METHODS)
+    words = "".join(run("run", "--help")[1].split())  # lines may break within a name
+    assert all(name in words for name in (results.KMEANS, *METHODS))
 
 
 def test_version_and_module(run):

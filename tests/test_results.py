@@ -39,6 +39,17 @@ def test_the_same_seed_gives_the_same_record(record):
     assert [again[key] for key in scores] == [record[key] for key in scores]
 
 
+def test_changes_are_none_for_a_record_of_now_and_names_what_differs(record):
+    stored = json.loads(json.dumps(record))
+    assert results.changes(stored, epochs=1) == {}
+    assert results.changes(stored, epochs=2) == {"epochs": (1, 2)}
+    older = stored | {"dclib": "0", "parameters": {**stored["parameters"], "gone": [1], "device": "cuda"}}
+    assert list(results.changes(older, epochs=1).items()) == [
+        ("dclib", ("0", stored["dclib"])),
+        ("gone", ([1], results.UNSET)),
+    ]
+
+
 def test_saved_and_read_again(record, tmp_path):
     path = results.save(record, tmp_path)
     assert path == tmp_path / "digits" / "dec" / "quick-epochs=1-seed3.json"
