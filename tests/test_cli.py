@@ -213,8 +213,9 @@ def test_a_run_that_was_broken_off_goes_on(run, tmp_path, monkeypatch):
         breaking.setattr("dclib.methods.dec.DEC.refresh", stop)
         assert run(*whole[:-1], broken)[0] == 130
     (part,) = (tmp_path / "broken").rglob("*.part")
-    with monkeypatch.context() as watching:  # the first phase is not trained again
-        watching.setattr("dclib.base.DeepClusterer._pretrain", stop)
+    with monkeypatch.context() as watching:  # the first phase, the only one that reconstructs, is not trained again
+        watching.setattr("dclib.base.DeepClusterer.representation_loss", stop)
+        assert run(*whole[:-1], str(tmp_path / "fresh"))[0] == 130
         assert run(*whole[:-1], broken)[0] == 0
     assert not part.exists()
     (one,), (two,) = ([json.loads(p.read_text()) for p in (tmp_path / n).rglob("*.json")] for n in ("whole", "broken"))
