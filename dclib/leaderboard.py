@@ -43,7 +43,7 @@ def cited(known: dict[str, Any], n: int | None = None) -> str:
     Parameters
     ----------
     known
-        A row of :func:`published`.
+        A row of :func:`dclib.results.published`.
     n
         Number of points of the row that it stands beside; a different number is said.
     """
@@ -88,7 +88,10 @@ def leaderboard(folder: Path = RESULTS, data: str | None = None, variants: bool 
 
 
 def leaderboard_json(folder: Path = RESULTS, data: str | None = None, variants: bool = False) -> str:
-    """Return the rows of the leaderboard as JSON: every field of :class:`Summary`, its name, and what is published."""
+    """Return the rows of the leaderboard as JSON: each with its name and what is published.
+
+    The other fields are those of :class:`dclib.results.Summary`.
+    """
     found = []
     for row in standings(folder, data, variants):
         fields = asdict(row)
