@@ -289,6 +289,11 @@ def test_a_body_that_is_too_large_or_without_end_is_cut_off(body, url, monkeypat
         fetch(a_file(url(body)))
 
 
+def test_a_body_is_counted_once(url, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", Patience(most=len(CONTENT) + 10_000))
+    assert read(a_file(url("deliver"))) == CONTENT
+
+
 def test_a_plain_file_may_travel_packed(url, cache):
     assert read(a_file(url("archive"))) == CONTENT
     assert (cache / "set/pen.txt").read_bytes() == CONTENT
