@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import math
 import time
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
@@ -141,8 +140,8 @@ class DeepClusterer(
     centroids_ : ndarray (K, d)
         Cluster centres in the latent space.
     history_ : list of dict
-        One record an epoch: phase, epoch, loss, each named loss by itself (``losses``), seconds, and the share of points
-        that changed cluster (``changed``).
+        One record an epoch: phase, epoch, loss, each named loss by itself (``losses``), seconds, and the share of
+        points that changed cluster (``changed``).
     offset_, scale_ : float
         Median and, measured from it, root mean square of the training data. Inputs are shifted and divided by them.
     point_shape_ : tuple of int
@@ -156,6 +155,7 @@ class DeepClusterer(
     """
 
     convolutional: ClassVar[bool] = False  # whether images get a convolutional network
+    channels: ClassVar[tuple[int, ...]] = (16, 32, 64)  # of its layers, if ``hidden`` is ``None``
     additions: ClassVar[dict[str, Any]] = {"whiten": True}  # what the profiles add to the paper's method
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
@@ -165,7 +165,7 @@ class DeepClusterer(
         "n_clusters": [COUNT],
         "network": [nn.Module, None],
         "shape": ["array-like", None],
-        "hidden": ["array-like"],
+        "hidden": ["array-like", None],
         "latent_dim": [COUNT],
         "pretrain_epochs": [COUNT_OR_NONE],
         "pretrain_lr": [POSITIVE],
@@ -188,7 +188,7 @@ class DeepClusterer(
         *,
         network: nn.Module | None = None,
         shape: Sequence[int] | None = None,
-        hidden: Sequence[int] = (256, 256),
+        hidden: Sequence[int] | None = (256, 256),
         latent_dim: int = 10,
         pretrain_epochs: int = 20,
         pretrain_lr: float = 2e-3,
@@ -288,8 +288,13 @@ class DeepClusterer(
         if self.network is not None:
             return copy.deepcopy(self.network)
         if self._image_shape is not None:
-            return conv_autoencoder(self._image_shape, self.hidden, self.latent_dim)
-        return mlp_autoencoder(n_features, self.hidden, self.latent_dim)
+            return conv_autoencoder(self._image_shape, self._widths, self.latent_dim)
+        return mlp_autoencoder(n_features, self._widths, self.latent_dim)
+
+    @property
+    def _widths(self) -> Sequence[int]:
+        """Channels or widths of the hidden layers, as asked for or as fits the points."""
+        return self.hidden if self.hidden is not None else (256, 256) if self._image_shape is None else self.channels
 
     def needs_decoder(self) -> bool:
         """Return whether anything is reconstructed."""
@@ -387,7 +392,7 @@ class DeepClusterer(
             If training diverges.
         """
         self._validate_params()
-        check_widths(self.hidden)
+        check_widths(self._widths)
         if self.shape is not None:
             check_widths(self.shape, "shape", (2, 3))
         before = {*vars(self), "_fitted"}
@@ -443,7 +448,8 @@ class DeepClusterer(
             reshape = "" if len(shape) < 2 else "; X.reshape(len(X), -1) makes rows of its points"
             raise ValueError(f"network= can't read points of shape {shape}{reshape} ({error}).") from error
         if z.ndim != 2 or len(z) != len(x):
-            raise ValueError(f"network= makes codes of shape {tuple(z.shape)} of {len(x)} points; they should be (n, d).")
+            found = f"codes of shape {tuple(z.shape)} of {len(x)} points"
+            raise ValueError(f"network= makes {found}; they should be (n, d).")
         self.width_ = z.shape[1]
         if self.needs_decoder():
             self._check_decoder(z, x)

@@ -1,4 +1,4 @@
-"""The one training loop: phase by phase, epoch by epoch, step by step, with history, checkpoints and what can go wrong."""
+"""The one training loop: phases, epochs and steps, with history, checkpoints and a stop when training diverges."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -133,8 +133,7 @@ class Engine:
         """Return this epoch's mini-batches, already on the device."""
         n = len(self.x)
         order = torch.cat([*batches(n, self.model.batch_size)]) if phase.order is None else phase.order(n).cpu()
-        order = order if parallel.is_split() else parallel.from_first(order)
-        return self._cut(order.to(self.x.device))
+        return self._cut(parallel.agreed(order).to(self.x.device))
 
     def _cut(self, order: Tensor) -> Sequence[Tensor]:
         """Return the mini-batches of an order; if the data is split, this process's part of each, and as many."""
@@ -166,8 +165,9 @@ class Engine:
         """Stop if training has diverged, and set the network back to the last state that went well."""
         try:
             check_finite(loss, where)
-            check_network(self.network, self.model.encode, self.x[: self.model.batch_size], where)  # the last step has no
-        except NonFiniteLossError:  # loss behind it
+            few = self.x[: self.model.batch_size]
+            check_network(self.network, self.model.encode, few, where)  # the last step has no loss behind it
+        except NonFiniteLossError:
             self.network.load_state_dict(self._good or state)
             raise
         self._good = state  # from here a whole epoch went well

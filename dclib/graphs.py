@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
 from sklearn.neighbors import NearestNeighbors
 
@@ -84,11 +85,50 @@ def spectral_map(
     """
     root = np.sqrt(np.maximum(graph.sum(axis=1), 1e-12))
     affinity = graph.multiply(1 / root[:, None]).multiply(1 / root).tocsr()
-    if graph.shape[0] <= max(DENSE, 4 * n_dims):
-        values, u = (part[..., -n_dims:] for part in np.linalg.eigh(affinity.toarray()))
-    else:
-        start = np.random.default_rng(random_state).standard_normal(graph.shape[0])
-        size = {"ncv": max(40, 3 * n_dims), "tol": 1e-4}
-        values, u = eigsh(affinity, n_dims, which="LA", v0=start, **size)
+    values, u = leading_vectors(affinity, n_dims, random_state)
     u = u * values.clip(0, 1) ** steps
     return u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-12)
+
+
+def leading_vectors(
+    affinity: sp.csr_array,
+    n_dims: int,
+    random_state: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest eigenvalues (``n_dims``,) and their vectors (n, ``n_dims``), piece by piece of the graph.
+
+    A graph in several pieces has the eigenvalue one as often, and Lanczos' iteration finds an eigenvalue once. Within
+    one piece the largest is simple. Of equal ones, those of the larger pieces are taken.
+
+    Parameters
+    ----------
+    affinity
+        D^-1/2 W D^-1/2, (n, n), symmetric.
+    n_dims
+        How many.
+    random_state
+        Seed of the vector from which the iteration starts.
+    """
+    n_pieces, piece = connected_components(affinity, directed=False)
+    if n_pieces == 1:
+        return _leading_of_one(affinity, n_dims, random_state)
+    found: list[tuple[float, NDArray, NDArray]] = []
+    for k in np.bincount(piece).argsort(kind="stable")[::-1]:
+        (rows,) = np.nonzero(piece == k)
+        part = affinity[rows][:, rows]
+        values, vectors = _leading_of_one(part, min(n_dims, len(rows)), random_state)
+        found += [(float(value), rows, vector) for value, vector in zip(values, vectors.T, strict=True)]
+    best = sorted(found, key=lambda pair: -round(pair[0], 9))[:n_dims]
+    u = np.zeros((affinity.shape[0], len(best)))
+    for column, (_, rows, vector) in enumerate(best):
+        u[rows, column] = vector
+    return np.array([value for value, _, _ in best]), u
+
+
+def _leading_of_one(affinity: sp.csr_array, n_dims: int, random_state: int) -> tuple[NDArray, NDArray]:
+    if affinity.shape[0] <= max(DENSE, 4 * n_dims):
+        values, u = (part[..., -n_dims:] for part in np.linalg.eigh(affinity.toarray()))
+        return values, u
+    start = np.random.default_rng(random_state).standard_normal(affinity.shape[0])
+    size = {"ncv": max(40, 3 * n_dims), "tol": 1e-4}
+    return eigsh(affinity, n_dims, which="LA", v0=start, **size)

@@ -68,7 +68,7 @@ class ReadsPoints:
             self.augment.check(n_features)
 
     def _check_points(self, points: NDArray) -> None:
-        """Refuse points in which there is nothing to find; set offset and scale, and warn if one point sets it alone."""
+        """Refuse points in which there is nothing to find; set offset and scale, and warn if one sets it alone."""
         n = int(parallel.over_points(torch.tensor(len(points))))
         if n < self.n_clusters:
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")

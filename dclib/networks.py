@@ -82,8 +82,8 @@ def conv_autoencoder(
 ) -> Autoencoder:
     """Build a convolutional autoencoder whose decoder mirrors its encoder.
 
-    Images come and go as rows of pixels, channel by channel. Each convolution halves height and width by its stride, as in Guo et al.
-    2018. Code and reconstruction are linear.
+    Images come and go as rows of pixels, channel by channel. Each convolution halves height and width by its stride,
+    as in Guo et al. 2018. Code and reconstruction are linear.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ two ways to share the points:
 Machines need share no disk: what the first process reads, it tells the others.
 """
 
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+_options = inspect.signature(DistributedDataParallel).parameters
+OWN_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _options else "broadcast_buffers"  # older PyTorch
 _together = False  # whether work is shared at this moment: only inside ``together()``
 _split = False  # whether each process then holds its own rows
 
@@ -95,6 +98,11 @@ def from_first(value: Tensor) -> Tensor:
     if _together:
         dist.broadcast(value := value.detach().clone().contiguous(), src=0)
     return value
+
+
+def agreed(rows: Tensor) -> Tensor:
+    """Return values of the points that this process holds: the first process's where all hold the same points."""
+    return rows if _split else from_first(rows)
 
 
 def bytes_from_first(content: bytes) -> bytes:
@@ -221,7 +229,7 @@ def averaging(network: nn.Module, loss: Callable[[Any], Tensor]) -> Callable[[An
     """
     if not _together:
         return loss
-    return DistributedDataParallel(LossModule(network, loss), broadcast_buffers=False, find_unused_parameters=True)
+    return DistributedDataParallel(LossModule(network, loss), find_unused_parameters=True, **{OWN_BUFFERS: False})
 
 
 def mean_buffers(network: nn.Module) -> None:

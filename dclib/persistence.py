@@ -1,5 +1,6 @@
 """Estimators as files: a checkpoint while one trains, its whole state after that; no pickle in either."""
 
+import copy
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -133,7 +134,8 @@ class Persistent:
         network, state = self.network_, found["values"]
         device = next(network.parameters()).device
         if self.white_:
-            after, before = (fixed_linear(torch.eye(self.width_), torch.zeros(self.width_)).to(device) for _ in range(2))
+            same = fixed_linear(torch.eye(self.width_), torch.zeros(self.width_)).to(device)
+            after, before = same, copy.deepcopy(same)
             network.encoder = nn.Sequential(network.encoder, after)
             if hasattr(network, "decoder"):
                 network.decoder = nn.Sequential(before, network.decoder)
@@ -183,7 +185,8 @@ class Persistent:
         """
         if self.checkpoint is None:
             return None
-        prints = [bytes(row.tolist()).decode() for row in parallel.everyones(torch.tensor([*fingerprint(points).encode()]))]
+        mine = torch.tensor([*fingerprint(points).encode()])
+        prints = [bytes(row.tolist()).decode() for row in parallel.everyones(mine)]
         self._of_run = self._identity() | {"data": ",".join(prints) if parallel.is_split() else prints[0]}
         content = parallel.file_from_first(self.checkpoint)
         if content is None:

@@ -1,4 +1,4 @@
-"""What a fit consists of: phases of epochs, updates of parts of the network, and the mini-batch that a loss looks at."""
+"""What a fit consists of: phases of epochs, updates of parts of a network, and the mini-batch that a loss sees."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -18,9 +18,9 @@ from dclib.training import in_batches, warn_of_collapse, warn_of_other_sizes
 class RefiningClusterer(DeepClusterer):
     """A method with a second phase, which refines network and centroids together on L = L_R + λ L_C.
 
-    With ``overcluster`` the second phase comes in two rounds. The first has many more clusters than asked for. It shapes
-    the code, and its clusters are then thrown away. The second starts afresh, with k-means for K clusters on the better
-    code. Without it there is only the second, as in the papers.
+    With ``overcluster`` the second phase comes in two rounds. The first has many more clusters than asked for. It
+    shapes the code, and its clusters are then thrown away. The second starts afresh, with k-means for K clusters on the
+    better code. Without it there is only the second, as in the papers.
 
     Beside what :class:`DeepClusterer` asks for, a method says
 
@@ -47,7 +47,7 @@ class RefiningClusterer(DeepClusterer):
     Attributes
     ----------
     start_sizes_ : ndarray (K,)
-        Points in each cluster when the last round began.
+        Points in each cluster as they started, before anything was refined.
     """
 
     weight: float = 1.0  # λ; a method that leaves it to the user takes it as a parameter
@@ -128,8 +128,13 @@ class RefiningClusterer(DeepClusterer):
         )
 
     def _start_round(self, x: Points, n_clusters: int, n_init: int) -> None:
+        """Start ``n_clusters`` clusters; before anything is refined, note how large K of them are."""
+        if not self.history_ or self.history_[-1]["phase"] == "pretrain":
+            self.start_clusters(x, self.n_clusters, self.n_init)
+            self.start_sizes_ = self._sizes(self.labels_, self.n_clusters)
+            if n_clusters == self.n_clusters:
+                return
         self.start_clusters(x, n_clusters, n_init)
-        self.start_sizes_ = self._sizes(self.labels_, n_clusters)
 
     def _refresh_labels(self, x: Points) -> Mapping[str, float]:
         """Refresh the targets; return the share of points whose cluster changed, and warn of a collapse."""

@@ -272,7 +272,7 @@ def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int =
 
 
 def _kmeans_of_all(points: NDArray, sample: NDArray, n_clusters: int, n_init: int, random_state: int) -> KMeans:
-    """Run k-means over the points of all processes: restarts on a sample of each, then Lloyd's steps with global sums."""
+    """Run k-means over the points of all processes: restarts on a sample of each, then Lloyd's steps, summed."""
     part = torch.as_tensor(sample[: -(-RESTART_SAMPLE // parallel.n_processes())])
     best = KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(parallel.all_rows(part).numpy())
     centres = parallel.from_first(torch.as_tensor(best.cluster_centers_))
@@ -323,8 +323,7 @@ def start_at_kmeans(
     kmeans = fit_kmeans(z, n_clusters, n_init, random_state)
     centres = torch.as_tensor(kmeans.cluster_centers_).to(z)
     network.centroids = nn.Parameter(parallel.from_first(centres))
-    labels = torch.as_tensor(kmeans.labels_.astype(np.int64))
-    return (labels if parallel.is_split() else parallel.from_first(labels)).numpy()
+    return parallel.agreed(torch.as_tensor(kmeans.labels_.astype(np.int64))).numpy()
 
 
 @torch.no_grad()
@@ -496,7 +495,8 @@ def warn_of_dead_units(encoder: nn.Module, encode: Callable[[Tensor], Tensor], x
         hook.remove()
     advice = "lower the learning rate, or look for features of very different size."
     if (z.std(dim=0) <= 1e-6 * z.abs().max().clamp_min(1e-30)).all():
-        warnings.warn(f"all codes are the same at {when}: the network is dead; {advice}", CollapseWarning, stacklevel=callers_level())
+        message = f"all codes are the same at {when}: the network is dead; {advice}"
+        warnings.warn(message, CollapseWarning, stacklevel=callers_level())
     for layer, part in enumerate(silent, 1):
         if part > 0.9:
             message = f"{part:.0%} of the units of hidden layer {layer} answer no point at {when}; {advice}"

@@ -337,7 +337,8 @@ def test_each_player_moves_alone():
             now = {n: p.detach().clone() for n, p in self.network_.named_parameters()}
             old, self._old = getattr(self, "_old", now), now
             moved = tuple(sorted({n.split(".")[0] for n in now if not torch.equal(now[n], old[n])}))
-            return moved, tuple(sorted({n.split(".")[0] for n, p in self.network_.named_parameters() if p.requires_grad}))
+            trained = {n.split(".")[0] for n, p in self.network_.named_parameters() if p.requires_grad}
+            return moved, tuple(sorted(trained))
 
     small(Watched, pretrain_epochs=1).fit(X)
     assert [player for player, *_ in seen] == ["critic", "critic", "player"] * 2, "every other step"

@@ -12,10 +12,10 @@ from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.utils.estimator_checks import check_estimator
 
-from dclib.refining import RefiningClusterer
 from dclib.methods import METHODS
 from dclib.metrics import clustering_accuracy
 from dclib.networks import mlp_autoencoder
+from dclib.refining import RefiningClusterer
 from dclib.training import CollapseWarning, DeadUnitsWarning, NonFiniteLossError, OutlierWarning
 
 X, Y = make_blobs(200, centers=4, n_features=8, random_state=1)

@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
+from sklearn.datasets import make_blobs
 
-from dclib import parallel, results
+from dclib import DEC, DEPICT, parallel, results
+from dclib.engine import Mover
 from dclib.methods import METHODS
+from dclib.metrics import clustering_accuracy
+from dclib.networks import mlp_autoencoder
+from dclib.phases import Batch, update
+from dclib.training import fit_kmeans, moments
 
 SMALL = ("hidden=[64]", "pretrain_epochs=8", "epochs=6", "overcluster_epochs=6", "n_init=10")
 
@@ -42,24 +49,41 @@ def test_two_processes_give_the_accuracy_of_one(tmp_path):
 
 
 def test_one_process_passes_through_untouched():
-    value = torch.arange(5.0)
-    with parallel.together():
-        assert parallel.n_processes() == 1 and parallel.rank() == 0
-        assert parallel.share(value) is value and parallel.from_first(value) is value
-        assert parallel.summed(value) is value and parallel.gathered(value, 5) is value
+    value, network = torch.arange(5.0), torch.nn.Linear(2, 1)
+    with parallel.together(split=True):
+        assert parallel.n_processes() == 1 and parallel.rank() == 0 and not parallel.is_split()
+        for same in (parallel.share, parallel.from_first, parallel.summed, parallel.over_points, parallel.all_rows):
+            assert same(value) is value
+        assert parallel.gathered(value, 5) is value and parallel.own_rows(value, 5) is value
+        assert parallel.told_by_first((1, "a")) == (1, "a") and parallel.largest(3) == 3
+        assert parallel.averaging(network, len) is len
+    assert parallel.my_rows(7) == slice(0, 7)
 
 
-def _work(rank: int, port: int, folder: str) -> None:
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+def test_a_file_is_read_where_it_is(tmp_path):
+    assert parallel.file_from_first(tmp_path / "none") is None
+    (tmp_path / "some").write_bytes(b"abc")
+    assert parallel.file_from_first(tmp_path / "some") == b"abc"
+
+
+def spawn(work, folder: Path, port: int, processes: int, *arguments) -> list[dict]:
+    """Run ``work`` in several processes, as ``torchrun`` would; return what each returned."""
+    torch.multiprocessing.spawn(_in_process, (work, str(folder), port, processes, arguments), nprocs=processes)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
+
+
+def _in_process(rank: int, work, folder: str, port: int, processes: int, arguments) -> None:
+    group = {"RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in group.items()}
     torch.set_num_threads(1)
+    Path(folder, f"{rank}.json").write_text(json.dumps(work(rank, Path(folder), *arguments)))
+    parallel.finish()
+
+
+def _talk(rank: int, folder: Path) -> dict:
+    (folder / f"of{rank}").write_bytes(bytes([rank]) * 5)
     with parallel.together():
         mine = parallel.share(torch.arange(10))
-        layer = torch.nn.Linear(2, 1, bias=False)
-        torch.nn.init.constant_(layer.weight, float(rank))
-        parallel.same_start(layer)
-        if rank < 2:  # the third has no gradient at all
-            (layer.weight.sum() * (rank + 1)).backward()
-        parallel.sum_gradients(layer)
         norm = torch.nn.BatchNorm1d(2)
         norm.running_mean.fill_(float(rank))
         parallel.mean_buffers(norm)
@@ -68,47 +92,169 @@ def _work(rank: int, port: int, folder: str) -> None:
             "share": mine.tolist(),
             "joined": parallel.gathered(mine[:, None] * 2, 10).flatten().tolist(),
             "first": parallel.from_first(torch.tensor([rank])).tolist(),
+            "told": parallel.told_by_first({"rank": [rank, None, "\u00e9"]}),
+            "file": [*parallel.file_from_first(folder / f"of{rank}")],
+            "no file": parallel.file_from_first(folder / f"other{rank}" if rank else "nowhere"),
             "sum": parallel.summed(torch.tensor([rank])).tolist(),
-            "weight": layer.weight.tolist(),
-            "gradient": layer.weight.grad.tolist(),
+            "points": parallel.over_points(torch.tensor([rank])).tolist(),
+            "largest": parallel.largest(rank),
+            "everyone": [int(value) for value in parallel.everyones(torch.tensor(rank))],
         }
+    with parallel.together(split=True):
+        own = torch.arange(rank + 1) + 10 * rank  # one row, two rows, three rows
+        rows = parallel.all_rows(own)
+        found |= {"rows": rows.tolist(), "own": parallel.own_rows(rows, rank + 1).tolist()}
+        found |= {"split": [parallel.share(own).tolist(), parallel.gathered(own, 6).tolist()]}
+        found |= {"split sum": parallel.over_points(torch.tensor(rank)).item()}
+    rows = parallel.my_rows(7)
     assert parallel.n_processes() == 1, "outside the block each process is alone"
-    Path(folder, f"{rank}.json").write_text(json.dumps(found))
-    parallel.finish()
+    return found | {"mine": [rows.start, rows.stop]}
 
 
 def test_three_processes_share_gather_and_sum(tmp_path, free_port):
-    torch.multiprocessing.spawn(_work, (free_port, str(tmp_path)), nprocs=3)
-    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)]
+    found = spawn(_talk, tmp_path, free_port, 3)
     assert [each["share"] for each in found] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    for each in found:
+    assert [each["mine"] for each in found] == [[0, 3], [3, 5], [5, 7]]
+    for rank, each in enumerate(found):
         np.testing.assert_array_equal(each["joined"], np.arange(10) * 2)
-        assert each["first"] == [0] and each["sum"] == [3]
-        assert each["buffer"] == [1.0, 1.0]
-        assert each["weight"] == [[0.0, 0.0]] and each["gradient"] == [[3.0, 3.0]]
+        assert each["first"] == [0] and each["sum"] == [3] and each["points"] == [rank] and each["split sum"] == 3
+        assert each["told"] == {"rank": [0, None, "é"]} and each["file"] == [0] * 5 and each["no file"] is None
+        assert each["buffer"] == [1.0, 1.0] and each["largest"] == 2 and each["everyone"] == [0, 1, 2]
+        assert each["rows"] == [0, 10, 11, 20, 21, 22]
+        own = [10 * rank + k for k in range(rank + 1)]
+        assert each["own"] == own and each["split"] == [own, own]
 
 
-def _fit_every_method(rank: int, port: int, folder: str) -> None:
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
+def _gradient(rank: int, folder: Path) -> dict:
+    """Take a step on five points; with more than one process, on a share of them, and once on no point at all."""
+    torch.manual_seed(0)
+    network, x = mlp_autoencoder(4, (8,), 2), torch.randn(5, 4)
+    found = {}
+    with parallel.together():
+        for name, n in (("five", 5), ("one", 1)):
+            mover = Mover(network, update(lambda batch: (network(batch.view) - batch.x).square().mean(), 0.1), 1)
+            mine = [parallel.share(part) for part in (x[:n], x[:n], torch.arange(n))]
+            mover.step(Batch(*mine, network.encoder), len(mine[2]) / n, torch.autocast("cpu", enabled=False))
+            found[name] = [value.grad.tolist() for value in network.parameters()]
+    return found
+
+
+def test_the_gradient_of_shares_is_that_of_the_whole(tmp_path, free_port):
+    (tmp_path / "one").mkdir(), (tmp_path / "three").mkdir()
+    whole = _gradient(0, tmp_path)
+    for each in spawn(_gradient, tmp_path / "three", free_port, 3):
+        for name in ("five", "one"):
+            for mine, theirs in zip(each[name], whole[name], strict=True):
+                np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-7)
+
+
+def _fit_every_method(rank: int, folder: Path, split: bool) -> dict:
     x = np.random.default_rng(0).standard_normal((101, 16)).astype(np.float32)
+    x = x[parallel.my_rows(101)] if split else x
     found = {}
     for name, cls in METHODS.items():
         how = cls.settings("quick") | {"shape": (4, 4) if cls.convolutional else None, "batch_size": 50}
-        model = cls(**how | {"n_clusters": 4, "random_state": 0}).fit(x)  # a batch of one: a process has no point
-        state = {key: float(value.double().sum()) for key, value in model.network_.state_dict().items()}
-        found[name] = {"labels": model.labels_.tolist(), "state": state}
-    Path(folder, f"{rank}.json").write_text(json.dumps(found))
-    parallel.finish()
+        model = cls(**how | {"n_clusters": 4, "random_state": 0}).fit(x, split=split)  # a batch of one: a process has
+        state = {key: float(value.double().sum()) for key, value in model.network_.state_dict().items()}  # no point
+        losses = [record["loss"] for record in model.history_]
+        found[name] = {"n": len(model.labels_), "labels": model.labels_.tolist(), "state": state, "losses": losses}
+    return found
 
 
-def test_every_method_ends_in_the_same_state_in_both_processes(tmp_path, free_port):
-    torch.multiprocessing.spawn(_fit_every_method, (free_port, str(tmp_path)), nprocs=2)
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict:
+    """What one process finds."""
+    return json.loads(json.dumps(_fit_every_method(0, tmp_path_factory.mktemp("alone"), False)))
+
+
+def test_every_method_ends_in_the_same_state_in_both_processes_and_in_one(tmp_path, free_port, alone):
+    first, second = spawn(_fit_every_method, tmp_path, free_port, 2, False)
     assert first.keys() == METHODS.keys()
     for name in METHODS:
         assert first[name]["labels"] == second[name]["labels"], name
         assert first[name]["state"] == pytest.approx(second[name]["state"], rel=1e-5, abs=1e-4), name
+        own = 2e-2 if name in ("dbc", "den", "depict") else 1e-5  # batch norm, white coordinates, dropout: a share's
+        assert first[name]["losses"][0] == pytest.approx(alone[name]["losses"][0], rel=own), name
+
+
+def test_every_method_trains_on_rows_of_its_own(tmp_path, free_port):
+    first, second = spawn(_fit_every_method, tmp_path, free_port, 2, True)
+    for name in METHODS:
+        assert (first[name]["n"], second[name]["n"]) == (51, 50), name
+        assert first[name]["state"] == pytest.approx(second[name]["state"], rel=1e-5, abs=1e-4), name
+        assert first[name]["losses"] == pytest.approx(second[name]["losses"], rel=1e-6), name
+
+
+def _split_blobs(rank: int, folder: Path) -> dict:
+    x, y = make_blobs(400, centers=4, n_features=8, random_state=1)
+    order = y.argsort()  # sorted by group: each process has two of the four, and a constant of its own to find
+    mine = parallel.my_rows(400)
+    model = DEC(4, hidden=(32,), pretrain_epochs=15, epochs=3, random_state=0)
+    model.fit(x[order][mine].astype(np.float32) + 50, split=True)
+    with parallel.together(split=True):
+        z = torch.as_tensor(x[order][mine])
+        kmeans = fit_kmeans(z, 4)
+        mean, covariance = moments(z)
+    return {
+        "labels": model.labels_.tolist(),
+        "offset": model.offset_,
+        "scale": model.scale_,
+        "centres": kmeans.cluster_centers_.tolist(),
+        "mean": mean.tolist(),
+        "covariance": covariance.tolist(),
+    }
+
+
+def test_split_data_is_clustered_as_one_set(tmp_path, free_port):
+    x, y = make_blobs(400, centers=4, n_features=8, random_state=1)
+    found = spawn(_split_blobs, tmp_path, free_port, 2)
+    labels = [label for each in found for label in each["labels"]]
+    assert clustering_accuracy(np.sort(y), labels) > 0.99
+    for each in found:
+        assert each["offset"] == found[0]["offset"] and each["scale"] == found[0]["scale"]
+        expected = KMeans(4, n_init=20, random_state=0).fit(x).cluster_centers_
+        np.testing.assert_allclose(np.sort(each["centres"], axis=0), np.sort(expected, axis=0), atol=1e-6)
+        np.testing.assert_allclose(each["mean"], x.mean(axis=0), atol=1e-10)
+        np.testing.assert_allclose(each["covariance"], np.cov(x.T), atol=1e-9)
+
+
+class Killed(Exception):
+    pass
+
+
+def _apart(rank: int, folder: Path, stop_after: int, split: bool) -> dict:
+    """Train in a folder that the other process does not see, with a checkpoint there."""
+    own = folder / f"machine{rank}"
+    own.mkdir(exist_ok=True)
+    os.chdir(own)
+    x = np.random.default_rng(0).standard_normal((120, 16)).astype(np.float32)
+    x = x[parallel.my_rows(120)] if split else x
+
+    def stop(model):
+        if len(model.history_) == stop_after:
+            raise Killed
+
+    how = {"shape": (4, 4), "hidden": (4,), "epochs": 3, "pretrain_epochs": 2, "start_epochs": 1, "n_init": 2}
+    model = DEPICT(4, **how, tol=0, batch_size=31, random_state=0, checkpoint="run.dclib", callback=stop)
+    try:
+        model.fit(x, split=split)
+    except Killed:
+        return {"files": sorted(path.name for path in own.iterdir())}
+    losses = [record["loss"] for record in model.history_]
+    return {"labels": model.labels_.tolist(), "losses": losses, "files": [*map(str, own.iterdir())]}
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["whole", "split"])
+def test_two_machines_without_a_common_disk_go_on_to_the_same_bits(tmp_path, free_port, split):
+    (whole_folder := tmp_path / "whole").mkdir(), (broken := tmp_path / "broken").mkdir()
+    whole = spawn(_apart, whole_folder, free_port, 2, -1, split)
+    for epochs in (1, 4) if split else (3,):
+        killed = spawn(_apart, broken, free_port, 2, epochs, split)
+        assert [each["files"] for each in killed] == [["run.dclib"], []], "the first machine alone writes"
+        resumed = spawn(_apart, broken, free_port, 2, -1, split)
+        for mine, theirs in zip(resumed, whole, strict=True):
+            assert mine["losses"] == theirs["losses"] and mine["labels"] == theirs["labels"]
+            assert mine["files"] == [], "a finished run leaves no checkpoint"
 
 
 def test_records_name_the_processes():

@@ -218,10 +218,16 @@ def reference(model, rules) -> SimpleNamespace:
 
 def configured(name: str, **changes):
     """Return a method with everything switched on that the loop has to get right."""
-    cls, how = METHODS[name], {"n_clusters": 5, "random_state": 3, "batch_size": 100, "n_init": 5, "precision": "float32"}
+    cls, how = METHODS[name], {"n_clusters": 5, "random_state": 3, "batch_size": 100, "n_init": 5}
     own = cls().get_params()
     how |= {"hidden": (32,), "latent_dim": 4, "pretrain_epochs": 3, "whiten": True, "device": "cpu"}
-    how |= {"augment": RandomAffine((4, 4))}
+    how |= {"precision": "float32", "augment": RandomAffine((4, 4))}
+        "hidden": (32,),
+        "latent_dim": 4,
+        "pretrain_epochs": 3,
+        "whiten": True,
+        "device": "cpu",
+    }
     how |= {"directions": True} if "directions" in own else {}
     how |= {"epochs": 3, "overcluster": 3, "overcluster_epochs": 2, "tol": 0} if "epochs" in own else {}
     how |= {"shape": (4, 4), "hidden": (3, 5)} if cls.convolutional else {}
@@ -263,4 +269,4 @@ def test_restarts_of_kmeans_are_as_many_as_asked_for(monkeypatch):
 
     monkeypatch.setattr("dclib.training.KMeans", Counted)
     configured("dec", n_init=7).fit(X)
-    assert asked == [(15, 1), (5, 7)]
+    assert asked == [(5, 7), (15, 1), (5, 7)], "first of all, what k-means finds before anything is refined"

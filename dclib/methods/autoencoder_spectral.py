@@ -68,7 +68,8 @@ class AutoencoderSpectral(AutoencoderKMeans):
         n_dims = min(self.vectors * n_clusters, len(z))
         rows = torch.as_tensor(spectral_map(graph, n_dims, self.steps, self.seed_))
         with parallel.together(split=False):
-            labels = parallel.from_first(torch.as_tensor(fit_kmeans(rows, n_clusters, n_init, self.seed_).labels_).long())
+            kmeans = fit_kmeans(rows, n_clusters, n_init, self.seed_)
+            labels = parallel.from_first(torch.as_tensor(kmeans.labels_).long())
         self.network_.codes = nn.Parameter(z, requires_grad=False)
         self.network_.register_buffer("code_labels", labels.to(z.device))
         self.labels_ = parallel.own_rows(labels, len(x)).numpy()
@@ -77,5 +78,5 @@ class AutoencoderSpectral(AutoencoderKMeans):
         """Return the cluster (n,) of each code ``z`` (n, d): that of the nearest training code."""
         known = self.network_.codes.detach().cpu().numpy()
         nearest = KNeighborsClassifier(1).fit(known, self.network_.code_labels.cpu().numpy())
-        found = parallel.from_first(torch.as_tensor(nearest.predict(self.placed(z).cpu().numpy())))
+        found = parallel.agreed(torch.as_tensor(nearest.predict(self.placed(z).cpu().numpy())))
         return found.to(z.device)

@@ -15,9 +15,7 @@ from dclib.methods.dec import DEC
 from dclib.networks import conv_autoencoder
 
 
-def boosted_target(
-    q: Tensor, power: float = 2.0, balance: bool = True, size: Tensor | None = None
-) -> Tensor:
+def boosted_target(q: Tensor, power: float = 2.0, balance: bool = True, size: Tensor | None = None) -> Tensor:
     """Return r: q to a power, normalised; high answers gain and low ones lose.
 
     Parameters
@@ -62,7 +60,8 @@ class DBC(DEC):
         Height and width of the images, or channels, height and width. ``None``: as the points come; rows are no images,
         and their network is fully connected.
     hidden
-        Channels of the encoder's convolutions.
+        Channels of the encoder's convolutions, or widths of its layers. ``None``: channels (16, 32, 64) for images,
+        widths (256, 256) for other points.
     power
         a, the power of the target.
     balance
@@ -84,6 +83,7 @@ class DBC(DEC):
     """
 
     convolutional: ClassVar[bool] = True
+    channels: ClassVar[tuple[int, ...]] = (16, 32, 64)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,)},
         "full": {"pretrain_epochs": 12, "overcluster_epochs": 5, "epochs": 10},
@@ -99,7 +99,7 @@ class DBC(DEC):
         n_clusters: int = 10,
         *,
         shape: Sequence[int] | None = None,
-        hidden: Sequence[int] = (16, 32, 64),
+        hidden: Sequence[int] | None = None,
         power: float = 2.0,
         balance: bool = True,
         batch_norm: bool = True,
@@ -118,7 +118,7 @@ class DBC(DEC):
         """Return a convolutional autoencoder for images, a fully connected one for other points."""
         if self.network is not None or self._image_shape is None:
             return super().build(n_features)
-        return conv_autoencoder(self._image_shape, self.hidden, self.latent_dim, batch_norm=self.batch_norm)
+        return conv_autoencoder(self._image_shape, self._widths, self.latent_dim, batch_norm=self.batch_norm)
 
     def target(self, q: Tensor, size: Tensor) -> Tensor:
         """Return the boosted target (n, K) of the soft assignments ``q`` (n, K) and the cluster sizes (K,)."""

@@ -83,8 +83,8 @@ class DCN(Spherical, RefiningClusterer):
         would throw the centroids about; the authors' code starts at 100.
     **shared
         The parameters of :class:`~dclib.base.Spherical`, :class:`~dclib.refining.RefiningClusterer` and
-        :class:`~dclib.base.DeepClusterer`. The paper has neither ``directions`` nor ``overcluster``. A code that k-means
-        sees whole is one that the loss shrinks until clusters starve; the two keep them alive on balanced data.
+        :class:`~dclib.base.DeepClusterer`. The paper has neither ``directions`` nor ``overcluster``. A code that
+        k-means sees whole is one that the loss shrinks until clusters starve; the two keep them alive on balanced data.
 
     Examples
     --------

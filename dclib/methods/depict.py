@@ -91,7 +91,8 @@ class DEPICT(RefiningClusterer):
         Height and width of the images, or channels, height and width. ``None``: as the points come; rows are no images,
         and their network is fully connected.
     hidden
-        Channels of the encoder's convolutions.
+        Channels of the encoder's convolutions, or widths of its layers. ``None``: channels (16, 32) for images,
+        widths (256, 256) for other points.
     noise
         Share of each layer's input that is set to zero in the noisy encoder.
     target
@@ -114,6 +115,7 @@ class DEPICT(RefiningClusterer):
     """
 
     convolutional: ClassVar[bool] = True
+    channels: ClassVar[tuple[int, ...]] = (16, 32)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,), "start_epochs": 1},
         "full": {"pretrain_epochs": 15, "overcluster_epochs": 5, "epochs": 10},
@@ -129,7 +131,7 @@ class DEPICT(RefiningClusterer):
         n_clusters: int = 10,
         *,
         shape: Sequence[int] | None = None,
-        hidden: Sequence[int] = (16, 32),
+        hidden: Sequence[int] | None = None,
         noise: float = 0.1,
         target: str = "squared",
         start_epochs: int = 3,

@@ -122,7 +122,12 @@ def test_for_data_gives_images_a_convolutional_network(digits):
 
 @pytest.mark.parametrize(
     ("shape", "words"),
-    [((8, 9), "64 values.*asks for 72"), ((64,), "2 or 3 values"), ((8, 0), r"shape\[1\] = 0"), ((8, 8.0), r"shape\[1\]")],
+    [
+        ((8, 9), "64 values.*asks for 72"),
+        ((64,), "2 or 3 values"),
+        ((8, 0), r"shape\[1\] = 0"),
+        ((8, 8.0), r"shape\[1\]"),
+    ],
 )
 def test_a_shape_that_cannot_be_is_refused(digits, shape, words):
     with pytest.raises(ValueError, match=words):

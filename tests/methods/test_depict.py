@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from dclib import DEPICT, load
-from dclib.phases import Batch
 from dclib.methods.depict import TARGETS, balanced_target, cross_entropy
 from dclib.networks import activations, conv_autoencoder, mlp_autoencoder
+from dclib.phases import Batch
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import torch
 from sklearn.datasets import make_blobs
 
 from dclib import IDEC, AutoencoderKMeans
-from dclib.phases import Batch
 from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
 from dclib.methods.idec import forces
+from dclib.phases import Batch
 
 SMALL = dict(
     hidden=(16,), latent_dim=3, pretrain_epochs=3, epochs=3, batch_size=64, n_init=2, random_state=5, tol=0.0,
