@@ -127,7 +127,7 @@ def file_from_first(path: str | Path) -> bytes | None:
 
 def everyones(value: Tensor) -> list[Tensor]:
     """Return every process's ``value`` in every process, in their order; the shapes have to agree."""
-    return [*joined(value[None], [1] * n_processes())] if _together else [value]
+    return [*_joined(value[None], [1] * n_processes())] if _together else [value]
 
 
 # -- sums ------------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def gathered(part: Tensor, n: int) -> Tensor:
     """Join the rows that the processes computed of their shares of ``arange(n)``, in order."""
     if not _together or _split:
         return part
-    return joined(part, [len(piece) for piece in torch.arange(n).tensor_split(n_processes())])
+    return _joined(part, [len(piece) for piece in torch.arange(n).tensor_split(n_processes())])
 
 
 def all_rows(own: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def all_rows(own: Tensor) -> Tensor:
         return own
     sizes = torch.zeros(n_processes(), dtype=torch.int64)
     sizes[dist.get_rank()] = len(own)
-    return joined(own, summed(sizes).tolist())
+    return _joined(own, summed(sizes).tolist())
 
 
 def own_rows(rows: Tensor, n: int) -> Tensor:
@@ -187,7 +187,7 @@ def own_rows(rows: Tensor, n: int) -> Tensor:
     return rows[start : start + n]
 
 
-def joined(part: Tensor, sizes: list[int]) -> Tensor:
+def _joined(part: Tensor, sizes: list[int]) -> Tensor:
     """Join ``part`` of every process along its rows, given how many each has."""
     padded = part.new_zeros((max(sizes), *part.shape[1:]))
     padded[: len(part)] = part

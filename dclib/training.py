@@ -259,7 +259,7 @@ def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int =
     -----
     OpenMP is held to one thread: several would add up the centres in a different order each time, and the same
     seed would no longer give the same bits. Of more than 20,000 codes, the restarts see that many, drawn at random;
-    the best of them then runs on all.
+    the best of them then runs on all. Of several processes, the first one's answer is everyone's.
     """
     points = z.detach().cpu().double().numpy()
     drawn = np.random.default_rng(random_state).permutation(len(points))[:RESTART_SAMPLE]
@@ -268,7 +268,11 @@ def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int =
         if parallel.is_split():
             return _kmeans_of_all(points, sample, n_clusters, n_init, random_state)
         best = KMeans(n_clusters, n_init=n_init, random_state=random_state).fit(sample)
-        return best if sample is points else KMeans(n_clusters, init=best.cluster_centers_, n_init=1).fit(points)
+        if sample is not points:
+            best = KMeans(n_clusters, init=best.cluster_centers_, n_init=1).fit(points)
+    best.cluster_centers_ = parallel.from_first(torch.as_tensor(best.cluster_centers_)).numpy()
+    best.labels_ = parallel.from_first(torch.as_tensor(best.labels_)).long().numpy()
+    return best
 
 
 def _kmeans_of_all(points: NDArray, sample: NDArray, n_clusters: int, n_init: int, random_state: int) -> KMeans:
@@ -321,9 +325,8 @@ def start_at_kmeans(
     """
     z = in_batches(place or network.encoder, x)
     kmeans = fit_kmeans(z, n_clusters, n_init, random_state)
-    centres = torch.as_tensor(kmeans.cluster_centers_).to(z)
-    network.centroids = nn.Parameter(parallel.from_first(centres))
-    return parallel.agreed(torch.as_tensor(kmeans.labels_.astype(np.int64))).numpy()
+    network.centroids = nn.Parameter(torch.as_tensor(kmeans.cluster_centers_).to(z))
+    return kmeans.labels_
 
 
 @torch.no_grad()

@@ -222,12 +222,6 @@ def configured(name: str, **changes):
     own = cls().get_params()
     how |= {"hidden": (32,), "latent_dim": 4, "pretrain_epochs": 3, "whiten": True, "device": "cpu"}
     how |= {"precision": "float32", "augment": RandomAffine((4, 4))}
-        "hidden": (32,),
-        "latent_dim": 4,
-        "pretrain_epochs": 3,
-        "whiten": True,
-        "device": "cpu",
-    }
     how |= {"directions": True} if "directions" in own else {}
     how |= {"epochs": 3, "overcluster": 3, "overcluster_epochs": 2, "tol": 0} if "epochs" in own else {}
     how |= {"shape": (4, 4), "hidden": (3, 5)} if cls.convolutional else {}

@@ -68,8 +68,7 @@ class AutoencoderSpectral(AutoencoderKMeans):
         n_dims = min(self.vectors * n_clusters, len(z))
         rows = torch.as_tensor(spectral_map(graph, n_dims, self.steps, self.seed_))
         with parallel.together(split=False):
-            kmeans = fit_kmeans(rows, n_clusters, n_init, self.seed_)
-            labels = parallel.from_first(torch.as_tensor(kmeans.labels_).long())
+            labels = torch.as_tensor(fit_kmeans(rows, n_clusters, n_init, self.seed_).labels_)
         self.network_.codes = nn.Parameter(z, requires_grad=False)
         self.network_.register_buffer("code_labels", labels.to(z.device))
         self.labels_ = parallel.own_rows(labels, len(x)).numpy()
