@@ -14,12 +14,13 @@ from dclib.plots.style import INK, PALETTE, STYLE, as_array, drawn, panels
 
 
 def curves(history: Sequence[Mapping[str, Any]], *, size: tuple[float, float] | None = None) -> Figure:
-    """Draw the loss of each phase and, where there are clusters, the share of points that change theirs.
+    """Draw the loss of each phase and its parts and, where there are clusters, the share of points that change theirs.
 
     Parameters
     ----------
     history : sequence of dict
-        ``model.history_``: one record an epoch with phase, epoch, loss and, if there are clusters, changed.
+        ``model.history_``: one record an epoch with phase, epoch, loss, the named ``losses`` it is made of and, if
+        there are clusters, changed. Of several named losses each has its own line, before it is weighted.
     size
         Width and height in inches.
 
@@ -35,8 +36,9 @@ def curves(history: Sequence[Mapping[str, Any]], *, size: tuple[float, float] | 
     axes = np.atleast_1d(axes)
     with rc_context(STYLE):
         for k, phase in enumerate(phases):
-            part = [(r["epoch"], r["loss"]) for r in history if r["phase"] == phase]
-            _curve(axes[k], part, PALETTE[0], f"{phase}: loss")
+            records = [r for r in history if r["phase"] == phase]
+            _curve(axes[k], [(r["epoch"], r["loss"]) for r in records], PALETTE[0], f"{phase}: loss")
+            _named_losses(axes[k], records)
         for phase, colour in zip(refined, (PALETTE[6], PALETTE[4]), strict=False):
             part = [(r["epoch"], r["changed"]) for r in history if r["phase"] == phase and r.get("changed") is not None]
             _curve(axes[-1], part, colour, "points that change cluster")
@@ -45,6 +47,19 @@ def curves(history: Sequence[Mapping[str, Any]], *, size: tuple[float, float] | 
             axes[-1].yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
             axes[-1].set_ylim(bottom=0)
     return figure
+
+
+def _named_losses(ax: Axes, records: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the parts of a loss beside it, if there are several."""
+    names = list(dict.fromkeys(name for record in records for name in record.get("losses", {})))
+    if len(names) < 2:
+        return
+    ax.lines[0].set_label("loss")
+    for name, colour, dashes in zip(names, PALETTE[1:], ("--", ":", "-.") * 3, strict=False):
+        part = [(r["epoch"], r["losses"][name]) for r in records if name in r["losses"]]
+        label = f"${name.replace('_', '_{', 1)}}}$" if "_" in name else name  # L_R with its index
+        ax.plot(*zip(*part, strict=True), dashes, color=colour, label=label)
+    ax.legend(fontsize=9, frameon=False)
 
 
 def _curve(ax: Axes, points: Sequence[tuple[float, float]], colour: str, title: str) -> None:

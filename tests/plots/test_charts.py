@@ -20,6 +20,16 @@ def test_curves_has_a_panel_a_phase_and_one_for_the_label_change() -> None:
     assert len(plots.curves(HISTORY[:4]).axes) == 1
 
 
+def test_named_losses_have_their_own_lines_where_there_are_several() -> None:
+    parts = [{"L_R": 1 / e, "L_C": 0.1 * e} for e in (1, 2, 3)]
+    history = [{"phase": "refine", "epoch": e, "loss": 1.0, "losses": part} for e, part in enumerate(parts, 1)]
+    (ax,) = plots.curves(history).axes
+    assert [line.get_ydata().tolist() for line in ax.lines[1:]] == [[1, 1 / 2, 1 / 3], [0.1, 0.2, 0.1 * 3]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss", "$L_{R}$", "$L_{C}$"]
+    (alone,) = plots.curves([record | {"losses": {"L_R": 1.0}} for record in history]).axes
+    assert len(alone.lines) == 1 and alone.get_legend() is None, "one name is the loss itself"
+
+
 def test_label_change_has_one_curve_a_phase() -> None:
     both = [{"phase": phase, "epoch": e, "loss": 1.0, "changed": 0.1 / e} for phase in ("a", "b") for e in (1, 2, 3)]
     last = plots.curves(both).axes[-1]
