@@ -58,7 +58,7 @@ def _named_losses(ax: Axes, records: Sequence[Mapping[str, Any]]) -> None:
     for name, colour, dashes in zip(names, PALETTE[1:], ("--", ":", "-.") * 3, strict=False):
         part = [(r["epoch"], r["losses"][name]) for r in records if name in r["losses"]]
         label = f"${name.replace('_', '_{', 1)}}}$" if "_" in name else name  # L_R with its index
-        ax.plot(*zip(*part, strict=True), dashes, color=colour, label=label)
+        ax.plot(*zip(*part, strict=True), dashes, color=colour, label=label, marker=".")
     ax.legend(fontsize=9, frameon=False)
 
 
