@@ -15,7 +15,12 @@ from dclib.methods.dec import DEC
 from dclib.networks import conv_autoencoder
 
 
-def boosted_target(q: Tensor, power: float = 2.0, balance: bool = True, size: Tensor | None = None) -> Tensor:
+def boosted_target(
+    q: Tensor,
+    power: float = 2.0,
+    balance: bool = True,
+    size: Tensor | None = None,
+) -> Tensor:
     """Return r: q to a power, normalised; high answers gain and low ones lose.
 
     Parameters
