@@ -47,6 +47,7 @@ bench: $(READY) $(BENCH)/.ready ## measure speed and memory, beside ClustPy too 
 	$(BIN)/python -m benchmarks.profile_step
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.scale --million
+	$(BIN)/python -m benchmarks.processes
 	$(BIN)/python -m benchmarks.peers
 
 wheel: $(READY) ## build the package, install it alone outside the repository, and train there

@@ -428,7 +428,7 @@ class DeepClusterer(
     def _run(self, x: Points, saved: dict[str, Any] | None) -> None:
         """Go through the phases, from the place where ``saved`` left off."""
         self.white_, self.installed_ = False, {}
-        self.network_ = self.build(self.n_features_in_).to(x.device).eval()
+        self.network_ = parallel.synced(self.build(self.n_features_in_), x.device).to(x.device).eval()
         self._check_network(x[:2])
         self.prepare(x)
         engine = Engine(self, x)

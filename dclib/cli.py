@@ -156,7 +156,8 @@ def _run_seeds(options: argparse.Namespace) -> int:
 
     first = parallel.rank() == 0  # of several processes, one speaks and writes
     for seed in options.seeds:
-        record, why = _recorded(options, seed)
+        with parallel.together():  # machines may share no disk: what the first one finds on its own is what counts
+            record, why = parallel.told_by_first(_recorded(options, seed) if first else None)
         when = f"recorded on {record['when'][:10]}, " if record else ""
         if why and first:
             print(f"seed {seed}: {why}; running again", flush=True)

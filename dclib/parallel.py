@@ -232,6 +232,13 @@ def averaging(network: nn.Module, loss: Callable[[Any], Tensor]) -> Callable[[An
     return DistributedDataParallel(LossModule(network, loss), find_unused_parameters=True, **{OWN_BUFFERS: False})
 
 
+def synced(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network, on several GPUs with batch norm that sees the whole mini-batch and not a share of it."""
+    if n_processes() > 1 and device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    return network
+
+
 def mean_buffers(network: nn.Module) -> None:
     """Give every process the mean of the network's buffers, such as batch norm's running figures."""
     if _together:

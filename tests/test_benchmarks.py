@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import common, peer_worker, peers, profile_step, scale
+from benchmarks import common, peer_worker, peers, processes, profile_step, scale
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.networks import mlp_autoencoder
@@ -59,7 +59,7 @@ def test_fill_replaces_what_lies_between_the_markers(tmp_path: Path) -> None:
         common.fill("z", "new", page)
 
 
-@pytest.mark.parametrize("name", ["peers", "scale", "million", "step"])
+@pytest.mark.parametrize("name", ["peers", "scale", "million", "step", "processes", "shares", "machines"])
 def test_the_readme_has_a_place_for_each_table(name: str) -> None:
     text = common.README.read_text(encoding="utf-8")
     assert text.count(f"<!-- {name} -->") == text.count(f"<!-- /{name} -->") == 1
@@ -284,3 +284,32 @@ def test_a_job_of_a_size_can_be_sent_to_a_child() -> None:
     assert tuple(args.sizes) == (10_000, 20_000, 40_000, 70_000)
     job = scale.job_of(part(20), args, 0, scale.FEW)
     assert job["n_clusters"] == 10 and job["threads"] == 1 and json.dumps(job)
+
+
+def step_record(network: str, batch: int, n_processes: int, step_ms: float, split: bool = False) -> dict:
+    """A made-up record of processes.py."""
+    how = {"network": network, "batch": batch, "processes": n_processes, "split": split}
+    return {**how, "step_ms": step_ms, "message_bytes": 2**20, "message_ms": 2.0}
+
+
+def test_the_paper_exercise_adds_up() -> None:
+    records = [step_record(n, m, 1, 1 + m / 100) for n in processes.NETWORKS for m in (16, 64, 256, 1024)]
+    records += [step_record(n, m, 2, 2.0, split) for n in processes.NETWORKS for m in (256, 1024) for split in (0, 1)]
+    a, b = processes.line(records, "256-256-10")
+    assert (a, b) == pytest.approx((1e-3, 1e-5), rel=1e-6), "1 ms a step and 10 µs a point"
+    assert processes.predicted(a, b, 1e6, 400, 1) == pytest.approx(5e-3), "one machine sends nothing"
+    four = 1e-3 + 1e-3 + 6 * (1e6 / 4 / processes.BANDWIDTH + processes.LATENCY)
+    assert processes.predicted(a, b, 1e6, 400, 4) == pytest.approx(four)
+    first = processes.table(records).splitlines()[2]
+    assert [cell.strip() for cell in first.split("|")][3:-1] == [
+        "1.0", "2.00 ± 0.00", "3.56", "2.00", "2.00", "1.78", "1.78",
+    ]  # fmt: skip
+    assert processes.paper(records).splitlines()[2].split("|")[3].strip() == "1.0"
+    one, two = ({"losses": {"a": 2.0, "b": loss}} for loss in (1.0, 1.5))
+    assert processes.moved(one, two).splitlines()[2:] == ["| b | 5e-01 |", "| a | 0e+00 |"]
+
+
+def test_two_processes_are_timed(tmp_path: Path) -> None:
+    job = {"data": "digits", "n": 300, "epochs": 2, "network": "small", "hidden": [8], "seed": 0, "batch": 64}
+    record = processes.measure({**job, "processes": 2, "split": True})
+    assert record["step_ms"] > 0 and record["message_ms"] > 0 and len(record["epoch_seconds"]) == 4

@@ -60,6 +60,15 @@ def test_one_process_passes_through_untouched():
     assert parallel.my_rows(7) == slice(0, 7)
 
 
+def test_batch_norm_on_several_gpus_sees_the_whole_mini_batch(monkeypatch):
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    assert parallel.synced(network, torch.device("cuda")) is network, "one process has the whole anyway"
+    monkeypatch.setattr(parallel, "n_processes", lambda: 2)
+    assert parallel.synced(network, torch.device("cpu")) is network
+    kinds = [type(layer) for layer in parallel.synced(network, torch.device("cuda"))]
+    assert kinds == [torch.nn.Conv2d, torch.nn.SyncBatchNorm]
+
+
 def test_a_file_is_read_where_it_is(tmp_path):
     assert parallel.file_from_first(tmp_path / "none") is None
     (tmp_path / "some").write_bytes(b"abc")
