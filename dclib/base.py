@@ -29,11 +29,13 @@ from dclib.points import Rows, exact_type, on_device
 from dclib.profiles import profile
 from dclib.training import (
     PRECISIONS,
+    STARTS,
     in_batches,
     pick_device,
     seed_of,
     seeded,
     start_at_kmeans,
+    start_at_labels,
     warn_of_empty_clusters,
     whiten_code,
     without_denormals,
@@ -114,6 +116,11 @@ class DeepClusterer(
         Give the code unit covariance before the clusters start; see :func:`~dclib.training.whiten_code`. It helps where
         one long direction of the code hides the groups, and harms where groups are unequal or the spread is what tells
         them apart. Without pretraining the network is taken as it is.
+    start
+        Where the clusters start: ``"kmeans"`` on the codes, as in the papers; ``"spectral"``, where the neighbour graph
+        of the codes is thin; ``"mixture"``, a Gaussian mixture. k-means cuts across long groups, and which of its
+        answers comes out is luck. The graph follows the shape of many groups of like size; it costs a search for
+        neighbours, and cuts a group that is much larger than the others.
     n_init
         Restarts of k-means; the one with the least inertia is kept.
     device
@@ -173,6 +180,7 @@ class DeepClusterer(
         "augment": [callable, None],
         "reconstruct": [StrOptions({"view", "clean"})],
         "whiten": ["boolean"],
+        "start": [StrOptions({"kmeans", *STARTS})],
         "n_init": [COUNT],
         "device": [str, torch.device],
         "precision": [StrOptions(set(PRECISIONS))],
@@ -196,6 +204,7 @@ class DeepClusterer(
         augment: Callable[[Tensor], Tensor] | None = None,
         reconstruct: str = "view",
         whiten: bool = False,
+        start: str = "kmeans",
         n_init: int = 20,
         device: str | torch.device = "auto",
         precision: str = "auto",
@@ -215,6 +224,7 @@ class DeepClusterer(
         self.augment = augment
         self.reconstruct = reconstruct
         self.whiten = whiten
+        self.start = start
         self.n_init = n_init
         self.device = device
         self.precision = precision
@@ -338,9 +348,21 @@ class DeepClusterer(
         return batch.note("L_R", nn.functional.mse_loss(self.network_.decoder(batch.z), wanted))
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
-        """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, …) finds them."""
-        how = {"n_init": n_init, "random_state": self.seed_, "place": lambda part: self.placed(self.encode(part))}
-        self.labels_ = start_at_kmeans(self.network_, x, n_clusters, **how)
+        """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, …) finds them, or as ``start`` says."""
+        how = {"n_init": n_init, "random_state": self.seed_}
+        if self.start == "kmeans" or n_clusters != self.n_clusters:  # a round of many clusters is k-means' always
+            place = {"place": lambda part: self.placed(self.encode(part))}
+            self.labels_ = start_at_kmeans(self.network_, x, n_clusters, **how, **place)
+        else:
+            self._start_elsewhere(in_batches(lambda part: self.placed(self.encode(part)), x), **how)
+
+    def _start_elsewhere(self, z: Tensor, **how: int) -> None:
+        """Start at another clustering of the places ``z`` (n, d); of all processes' points, in one place."""
+        n, z = len(z), parallel.all_rows(z)
+        with parallel.together(split=False):
+            labels = parallel.from_first(torch.as_tensor(STARTS[self.start](z, self.n_clusters, **how)))
+        start_at_labels(self.network_, z, labels.numpy())
+        self.labels_ = parallel.own_rows(labels, n).numpy()
 
     def placed(self, z: Tensor) -> Tensor:
         """Return the places (n, d) at which k-means sees codes ``z`` (n, d): by default the codes themselves."""

@@ -280,3 +280,24 @@ def test_a_fit_inside_a_callback_does_not_wait_for_itself():
     thread.start()
     thread.join(60)
     assert not thread.is_alive() and len(inner) == 1
+
+
+# -- starts ---------------------------------------------------------------------------------------------------------
+
+
+@every_method
+@pytest.mark.parametrize("start", ["spectral", "mixture"])
+def test_every_method_starts_where_it_is_told(cls, start):
+    model = small(cls, start=start, hidden=(32,), pretrain_epochs=10).fit(X)
+    assert clustering_accuracy(Y, model.labels_) > 0.95
+    with pytest.raises(ValueError, match="start.*'spectrall'"):
+        small(cls, start="spectrall").fit(X)
+
+
+def test_the_start_is_that_of_the_labels():
+    still = {"epochs": 0, "overcluster_epochs": 0, "hidden": (16,)}
+    by_kmeans, by_graph = (small(DEC, start=start, **still).fit(X) for start in ("kmeans", "spectral"))
+    assert by_kmeans.transform(X).tobytes() == by_graph.transform(X).tobytes(), "the start draws nothing from training"
+    z = by_graph.transform(X)
+    found = [z[by_graph.labels_ == k].mean(axis=0) for k in range(4)]
+    np.testing.assert_allclose(by_graph.centroids_, found, atol=0.05)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
+from dclib.metrics import clustering_accuracy
 from dclib.networks import Autoencoder, mlp, mlp_autoencoder
 from dclib.training import (
+    STARTS,
     NonFiniteLossError,
     autocast,
     batches,
@@ -24,6 +26,7 @@ from dclib.training import (
     seed_of,
     seeded,
     start_at_kmeans,
+    start_at_labels,
     whiten_code,
     without_denormals,
 )
@@ -245,3 +248,35 @@ def test_start_at_kmeans_places_the_centroids_and_tells_the_clusters() -> None:
     assert isinstance(network.centroids, torch.nn.Parameter) and len(set(labels[:5])) == len(set(labels[5:])) == 1
     for k in (0, 1):
         torch.testing.assert_close(network.centroids[k].detach(), x[labels == k].mean(dim=0))
+
+
+def bars() -> tuple[torch.Tensor, np.ndarray]:
+    """Four bars side by side, longer than they are apart: k-means cuts across them."""
+    y = np.repeat(np.arange(4), 300)
+    x = np.random.default_rng(0).normal(size=(1200, 2)) * [2.5, 0.3] + np.column_stack([0 * y, 2 * y])
+    return torch.as_tensor(x).float(), y
+
+
+def wide_and_narrow() -> tuple[torch.Tensor, np.ndarray]:
+    """A wide group beside a narrow one: k-means gives the narrow one a share of the wide one."""
+    y = np.repeat([0, 1], [500, 100])
+    x = np.random.default_rng(0).normal(size=(600, 2)) * np.where(y, 0.3, 3)[:, None] + np.column_stack([8 * y, 0 * y])
+    return torch.as_tensor(x).float(), y
+
+
+@pytest.mark.parametrize(("start", "points", "most"), [("spectral", bars, 0.6), ("mixture", wide_and_narrow, 0.96)])
+def test_other_starts_find_what_kmeans_cuts_across(start, points, most):
+    z, y = points()
+    n_clusters = len(set(y))
+    assert clustering_accuracy(y, fit_kmeans(z, n_clusters).labels_) < most
+    labels = STARTS[start](z, n_clusters)
+    assert clustering_accuracy(y, labels) > 0.98 and labels.dtype == np.int64
+    np.testing.assert_array_equal(labels, STARTS[start](z, n_clusters))
+
+
+def test_centroids_start_at_the_means_of_the_labels():
+    z, labels = torch.arange(12.0).view(6, 2), np.array([1, 0, 1, 2, 2, 0])
+    network = torch.nn.Module()
+    start_at_labels(network, z, labels)
+    for k in range(3):
+        torch.testing.assert_close(network.centroids[k].detach(), z[labels == k].mean(dim=0))
