@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, is_dataclass
 from itertools import product
 from pathlib import Path
@@ -29,27 +29,28 @@ INCIDENTAL = ("callback", "checkpoint", "device", "verbose")  # parameters that 
 UNSET = "unset"
 KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
 
-# What a reader calls a row: (method, variant) -> name. A variant that is not here is an ablation.
 NAMES = {
-    ("autoencoder-kmeans", ""): "autoencoder + k-means",
-    ("autoencoder-kmeans", "augment=None"): "autoencoder + k-means",
-    ("autoencoder-kmeans", "augment=None,whiten=False"): "autoencoder + k-means, bare",
-    ("autoencoder-spectral", ""): "autoencoder + spectral",
-    ("dec", ""): "DEC",
-    ("dec", "augment=None"): "DEC",
-    ("dec", "augment=None,epochs=30,overcluster=5,pretrain_epochs=20"): "DEC, short training",
-    ("dec", "augment=None,overcluster=0,whiten=False"): "DEC, bare",
-    ("idec", ""): "IDEC",
-    ("idec", "augment=None"): "IDEC",
-    ("dbc", ""): "DBC",
-    ("dbc", "augment=None"): "DBC",
-    ("dcn", ""): "DCN",
-    ("dcn", "augment=None"): "DCN",
-    ("depict", ""): "DEPICT",
-    ("depict", "augment=None"): "DEPICT",
-    ("den", ""): "DEN",
+    "autoencoder-kmeans": "autoencoder + k-means",
+    "autoencoder-spectral": "autoencoder + spectral",
+    **{name: name.upper() for name in ("dec", "idec", "dbc", "dcn", "depict", "den")},
 }
-AUGMENTED = " + augmentation"  # added to the name of a row whose images were augmented
+# Rows of the leaderboard beside those without a variant; other variants are ablations.
+SHOWN = {
+    ("autoencoder-kmeans", "augment=None"),
+    ("autoencoder-kmeans", "augment=None,whiten=False"),
+    ("dec", "augment=None,epochs=30,overcluster=5,pretrain_epochs=20"),
+    ("dec", "augment=None,overcluster=0,whiten=False"),
+    *((method, "augment=None") for method in ("dec", "idec", "dbc", "dcn", "depict")),
+}
+# What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on.
+ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
+    "augment": lambda value, _: "augmentation" if value is not None else "",
+    "whiten": lambda value, of: "whitening" if value and of.get("pretrain_epochs", 1) else "",
+    "overcluster": lambda value, of: "over-clustering" if value and of.get("overcluster_epochs", 1) else "",
+    "directions": lambda value, _: "directions" if value else "",
+    "reconstruct": lambda value, of: "clean target" if value == "clean" and of.get("augment") is not None else "",
+    "start": lambda value, _: f"{value} start" if value != "kmeans" else "",
+}
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class Summary:
     ----------
     method, data, profile, variant
         What was run; the variant names the parameters that differ from the profile's, and is empty if none does.
-    augmented
-        Whether the images were augmented, as the records' parameters say.
+    added
+        What was added to the paper's method, as the records' parameters say; see :func:`added`.
     n, seeds
         Number of points and number of runs.
     acc, nmi, ari
@@ -76,7 +77,7 @@ class Summary:
     data: str
     profile: str
     variant: str
-    augmented: bool
+    added: tuple[str, ...]
     n: int
     seeds: int
     acc: tuple[float, float]
@@ -87,16 +88,30 @@ class Summary:
     device: str
 
     @property
+    def augmented(self) -> bool:
+        """Whether the images were augmented."""
+        return "augmentation" in self.added
+
+    @property
     def ablation(self) -> bool:
-        """Whether the row is a variant without a name of its own in ``NAMES``."""
-        return bool(self.variant) and (self.method, self.variant) not in NAMES
+        """Whether the row is a variant that is not in ``SHOWN``."""
+        return bool(self.variant) and (self.method, self.variant) not in SHOWN
 
     @property
     def name(self) -> str:
-        """What a reader calls the row, e.g. ``"DEC + augmentation"``; an ablation's name ends with its variant."""
-        plain = (self.method, "" if self.ablation else self.variant)
-        words = NAMES.get(plain, self.method) + AUGMENTED * self.augmented
-        return f"{words}, {self.variant}" if self.ablation else words
+        """What a reader calls the row: the method, what was added to the paper's, and what else differs.
+
+        ``"DEC + augmentation + whitening, epochs=30"``. Without a ``+`` nothing was added.
+        """
+        words = " + ".join((NAMES.get(self.method, self.method), *self.added))
+        others = [part for part in self.variant.split(",") if part and part.partition("=")[0] not in ADDITIONS]
+        return ", ".join((words, *others))
+
+
+def added(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a run's parameters add to the paper's method, by name, e.g. ``("augmentation", "whitening")``."""
+    found = (name(parameters[key], parameters) for key, name in ADDITIONS.items() if key in parameters)
+    return tuple(filter(None, found))
 
 
 def run(
@@ -194,10 +209,11 @@ def changes(record: dict[str, Any], **parameters: Any) -> dict[str, tuple[Any, A
 
 
 def row(found: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the scores and the cost of one row's records as text, mean ± sd over seeds."""
+    """Return what one row's records add to the paper's method, their scores and their cost, mean ± sd over seeds."""
     if not found:
-        return dict.fromkeys(("ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
-    return scores_and_cost(_summary(found))
+        return dict.fromkeys(("added", "ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
+    summary = _summary(found)
+    return {"added": ", ".join(summary.added) or "nothing", **scores_and_cost(summary)}
 
 
 def identity(method: str, data: str, seed: int, profile_name: str | None = None, **parameters: Any) -> dict[str, Any]:
@@ -319,7 +335,7 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
     first = group[0]
     return Summary(
         **{key: first[key] for key in (*RUN, "n", "device")},
-        augmented=first.get("parameters", {}).get("augment") is not None,
+        added=added(first.get("parameters", {})),
         seeds=len(group),
         **{key: _mean_and_sd(group, key) for key in ("acc", "nmi", "ari")},
         seconds=float(np.mean([record["seconds"] for record in group])),

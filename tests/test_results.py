@@ -96,9 +96,11 @@ BARE = "augment=None,overcluster=0,whiten=False"
         ({}, "DEC", False),
         (AFFINE, "DEC + augmentation", False),
         ({"variant": "augment=None"}, "DEC", False),
-        ({"variant": BARE}, "DEC, bare", False),
-        (AFFINE | {"variant": "whiten=False"}, "DEC + augmentation, whiten=False", True),
-        ({"variant": "augment=None,epochs=3"}, "DEC, augment=None,epochs=3", True),
+        ({"variant": BARE}, "DEC", False),
+        (AFFINE | {"variant": "whiten=False"}, "DEC + augmentation", True),
+        ({"variant": "augment=None,epochs=3"}, "DEC, epochs=3", True),
+        ({"parameters": {"whiten": True, "overcluster": 5}}, "DEC + whitening + over-clustering", False),
+        ({"parameters": {"start": "spectral", "whiten": False}}, "DEC + spectral start", False),
         ({"method": "k-means", "variant": "n_init=1"}, "k-means, n_init=1", True),
     ],
 )
@@ -108,7 +110,28 @@ def test_a_row_is_named_for_a_reader(changes, name, ablation):
 
 
 def test_every_name_belongs_to_a_method():
-    assert {method for method, _ in results.NAMES} <= {results.KMEANS, *METHODS}
+    assert results.NAMES.keys() == METHODS.keys() and {method for method, _ in results.SHOWN} <= METHODS.keys()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_as_it_comes_has_nothing_added_and_each_addition_has_a_name(method):
+    cls = METHODS[method]
+    assert results.added(cls().get_params()) == ()
+    names = results.added(cls.for_data(load("mnist-10k"), "book").get_params())
+    assert len(names) == 1 + len(cls.settings("book").keys() & results.ADDITIONS.keys())
+    assert names[0] == "augmentation"
+
+
+def test_an_addition_counts_only_where_it_acts():
+    assert results.added({"whiten": True, "pretrain_epochs": 0}) == ()
+    assert results.added({"overcluster": 5, "overcluster_epochs": 0}) == ()
+    assert results.added({"reconstruct": "clean", "augment": None}) == ()
+
+
+def test_a_row_says_what_was_added():
+    (plain,) = ([invented(0, 0.5)],)
+    assert results.row(plain)["added"] == "nothing" and results.row([])["added"] == "–"
+    assert results.row([invented(0, 0.5, **AFFINE)])["added"] == "augmentation"
 
 
 def test_compared_has_a_row_for_each_method_and_set_by_seed(tmp_path):
