@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dclib import results
+from dclib.data import load
 from dclib.methods import METHODS
 
 QUICK = {"profile_name": "quick", "device": "cpu"}
