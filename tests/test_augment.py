@@ -63,3 +63,25 @@ def test_the_grid_is_that_of_pytorch():
     ours = (maps.view(-1, 3) @ augment.places(x)).view(-1, 2, 5, 7).permute(0, 2, 3, 1)
     theirs = torch.nn.functional.affine_grid(maps, (3, 1, 5, 7), align_corners=False)
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+def test_every_channel_moves_alike_and_shapes_are_kept(padding):
+    change = RandomAffine((3, 8, 8), padding_mode=padding)
+    grey = torch.rand(5, 1, 8, 8).repeat(1, 3, 1, 1)
+    for x in (grey, grey.flatten(1)):
+        torch.manual_seed(0)
+        moved = change(x)
+        assert moved.shape == x.shape
+        colours = moved.view(5, 3, 8, 8)
+        assert torch.equal(colours[:, 0], colours[:, 1]) and torch.equal(colours[:, 0], colours[:, 2])
+    torch.manual_seed(0)
+    alone = RandomAffine((8, 8), padding_mode=padding)(grey[:, 0])
+    torch.testing.assert_close(alone, colours[:, 0])
+
+
+def test_padding_decides_what_comes_in_from_beyond_the_border():
+    bright = torch.ones(50, 64)
+    assert RandomAffine((8, 8))(bright).min() < 0.5, "zeros come in"
+    for padding in ("border", "reflection"):
+        torch.testing.assert_close(RandomAffine((8, 8), padding_mode=padding)(bright), bright)

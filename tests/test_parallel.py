@@ -19,6 +19,7 @@ from dclib.metrics import clustering_accuracy
 from dclib.networks import mlp_autoencoder
 from dclib.phases import Batch, update
 from dclib.training import fit_kmeans, moments
+from tests import test_engine as toys
 
 SMALL = ("hidden=[64]", "pretrain_epochs=8", "epochs=6", "overcluster_epochs=6", "n_init=10")
 
@@ -192,6 +193,23 @@ def test_every_method_trains_on_rows_of_its_own(tmp_path, free_port):
         assert (first[name]["n"], second[name]["n"]) == (51, 50), name
         assert first[name]["state"] == pytest.approx(second[name]["state"], rel=1e-5, abs=1e-4), name
         assert first[name]["losses"] == pytest.approx(second[name]["losses"], rel=1e-6), name
+
+
+def _fit_every_toy(rank: int, folder: Path) -> dict:
+    found = {}
+    for cls in toys.TOYS:
+        model = toys.small(cls, batch_size=61).fit(toys.points(cls))  # the last mini-batch has another length
+        state = {key: float(value.double().sum()) for key, value in model.network_.state_dict().items()}
+        found[cls.__name__] = {"state": state, "labels": model.labels_.tolist(), "end": model.history_[-1]["losses"]}
+    return found
+
+
+def test_every_family_trains_in_two_processes_and_both_end_alike(tmp_path, free_port):
+    """Two players, heads made anew, a K that shrinks, two views: each with gradients of its own to average."""
+    first, second = spawn(_fit_every_toy, tmp_path, free_port, 2)
+    for name, mine in first.items():
+        assert mine["state"] == pytest.approx(second[name]["state"], rel=1e-5, abs=1e-4), name
+        assert mine["labels"] == second[name]["labels"] and mine["end"] == pytest.approx(second[name]["end"]), name
 
 
 def _split_blobs(rank: int, folder: Path) -> dict:
