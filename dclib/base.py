@@ -72,7 +72,7 @@ class DeepClusterer(
     """A network and a clustering of its codes: the first phase, which every method shares.
 
     ``fit`` builds the network, trains it on the representation loss L_R and starts the clusters on its codes. A method
-    with a second phase extends :class:`RefiningClusterer`. A method says what is its own by overriding
+    with a second phase extends :class:`~dclib.refining.RefiningClusterer`. A method says what is its own by overriding
 
     - ``build``: the network (a module with an ``encoder`` and, if it reconstructs, a ``decoder``),
     - ``code``: from what the encoder returns to the code, where it returns more,

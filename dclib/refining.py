@@ -22,7 +22,7 @@ class RefiningClusterer(DeepClusterer):
     shapes the code, and its clusters are then thrown away. The second starts afresh, with k-means for K clusters on the
     better code. Without it there is only the second, as in the papers.
 
-    Beside what :class:`DeepClusterer` asks for, a method says
+    Beside what :class:`~dclib.base.DeepClusterer` asks for, a method says
 
     - ``clustering_loss``: L_C of a mini-batch,
     - ``refresh``: the targets, computed over all points before each epoch,
@@ -42,7 +42,7 @@ class RefiningClusterer(DeepClusterer):
     overcluster_epochs
         Most passes over the data in the first round.
     **shared
-        The parameters of :class:`DeepClusterer`.
+        The parameters of :class:`~dclib.base.DeepClusterer`.
 
     Attributes
     ----------
