@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dclib.results import RESULTS, Summary, published, records, scores_and_cost, spread, summarise
+from dclib.results import ADDITIONS, RESULTS, Summary, published, records, scores_and_cost, shipped, spread, summarise
 
 SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published for the whole
 CHOSEN, RERUN = "†", "‡"
@@ -100,6 +100,64 @@ def leaderboard_json(folder: Path = RESULTS, data: str | None = None, variants: 
             fields[key] = {"mean": mean, "sd": sd if np.isfinite(sd) else None}
         found.append({"name": row.name, **fields, "published": beside(row, folder)})
     return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return every row there is, published and ours, as one flat dictionary each: what the leaderboard page shows.
+
+    Parameters
+    ----------
+    folder
+        Where the records are, and beside them ``published.json`` and ``methods.json``, the facts about each method.
+
+    Returns
+    -------
+    list of dict
+        ``method``, ``name``, ``year``, ``family``, ``chapter``, ``data``, ``n``, ``whose`` (``"published"``,
+        ``"re-run"`` or ``"ours"``), ``added`` to the paper's method, ``acc``, ``nmi``, ``ari`` and the standard
+        deviation of each where it is known, ``seeds``, ``profile``, ``seconds``, ``memory``, ``weights``,
+        ``pretraining`` on other data,
+        ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had a say. What is not known is
+        ``None``. Rows are sorted by data set and accuracy.
+    """
+    facts = shipped("methods.json", folder)
+    rows = [_of_others(row) for row in published(folder=folder)]
+    rows += [_of_ours(row) for row in standings(folder, variants=True)]
+    unknown = ("seeds", "profile", "seconds", "memory", "weights", "note", "chosen", "acc_sd", "nmi_sd", "ari_sd")
+    empty = dict.fromkeys(unknown)
+    full = [empty | row | {key: facts[row["method"]][key] for key in ("year", "family", "chapter")} for row in rows]
+    for row in full:
+        row["name"] = " + ".join((facts[row["method"]]["name"], *row["added"]))
+    return sorted(full, key=lambda row: (row["data"], -(row["acc"] or 0)))
+
+
+def _of_others(known: dict[str, Any]) -> dict[str, Any]:
+    """Return a published row as :func:`board` wants it."""
+    kept = {
+        key: known.get(key) for key in ("method", "data", "n", "acc", "nmi", "ari", "source", "key", "note", "chosen")
+    }
+    runs = known.get("runs", ())
+    return kept | {
+        "whose": "re-run" if known.get("rerun") else "published",
+        "added": ["augmentation"] if known.get("augmented") else [],
+        "pretraining": known.get("pretraining", "none"),
+        "acc_sd": float(np.std(runs, ddof=1)) if len(runs) > 1 else known.get("sd"),
+        "seeds": len(runs) or None,
+    }
+
+
+def _of_ours(row: Summary) -> dict[str, Any]:
+    """Return a row of our own as :func:`board` wants it."""
+    scores: dict[str, float | None] = {}
+    for key in ("acc", "nmi", "ari"):
+        mean, sd = getattr(row, key)
+        scores |= {key: mean, f"{key}_sd": sd if np.isfinite(sd) else None}
+    others = [part for part in row.variant.split(",") if part and part.partition("=")[0] not in ADDITIONS]
+    kept = {
+        key: getattr(row, key) for key in ("method", "data", "n", "seeds", "profile", "seconds", "memory", "weights")
+    }
+    about = {"whose": "ours", "added": list(row.added), "pretraining": "none", "source": "this book", "key": None}
+    return kept | scores | about | {"note": ", ".join(others) or None}
 
 
 def frontier(rows: Iterable[Summary]) -> list[Summary]:

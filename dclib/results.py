@@ -71,6 +71,8 @@ class Summary:
         Mean wall time, and largest peak memory in MiB.
     device
         Where it ran.
+    weights
+        Parameters of the network, where the records say how many.
     """
 
     method: str
@@ -86,6 +88,7 @@ class Summary:
     seconds: float
     memory: float
     device: str
+    weights: int | None = None
 
     @property
     def augmented(self) -> bool:
@@ -164,9 +167,16 @@ def run(
         "seconds": round(seconds, 2),
         "peak_memory_mib": round(provenance.peak_memory(), 1),
         "processes": parallel.n_launched(),
+        "weights": n_weights(model),
         "parameters": _plain(model.get_params(deep=False), without=("checkpoint",)),
         **provenance.surroundings(pick_device(device)),
     }
+
+
+def n_weights(model: ClusterMixin) -> int:
+    """Return how many numbers the network of a fitted method learned or was given; 0 for k-means."""
+    network = getattr(model, "network_", None)
+    return sum(value.numel() for value in network.parameters()) if network is not None else 0
 
 
 def make(method: str, points: Dataset, seed: int, profile_name: str | None = None, **parameters: Any) -> ClusterMixin:
@@ -301,6 +311,12 @@ def summarise(found: Iterable[dict[str, Any]]) -> list[Summary]:
     return sorted(rows, key=lambda row: (row.data, row.method != KMEANS, -row.acc[0]))
 
 
+def shipped(name: str, folder: Path = RESULTS) -> Any:
+    """Return what a JSON file beside the records holds, the reader's own before the book's; ``None`` without one."""
+    paths = [place / name for place in _places(folder) if (place / name).exists()]
+    return json.loads(paths[-1].read_text(encoding="utf-8")) if paths else None
+
+
 def published(
     data: str | None = None,
     method: str | None = None,
@@ -313,8 +329,7 @@ def published(
     Each has ``source`` and ``key`` (in the bibliography); ``chosen`` says how labels had a say in it, ``rerun`` who
     measured it if not the method's authors, and ``runs`` lists the ACC of single trials where they are known.
     """
-    paths = [place / "published.json" for place in _places(folder) if (place / "published.json").exists()]
-    rows = json.loads(paths[-1].read_text(encoding="utf-8")) if paths else []
+    rows = shipped("published.json", folder) or []
     wanted = {"data": data, "method": method, "augmented": augmented, "key": key}
     return [r for r in rows if all(want in (None, r.get(key, False)) for key, want in wanted.items())]
 
@@ -340,6 +355,7 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
         **{key: _mean_and_sd(group, key) for key in ("acc", "nmi", "ari")},
         seconds=float(np.mean([record["seconds"] for record in group])),
         memory=max(record["peak_memory_mib"] for record in group),
+        weights=first.get("weights"),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dclib import cli, leaderboard, results
+from dclib.methods import METHODS
 
 PUBLISHED = [
     {"data": "digits", "n": 1797, "method": "dec", "acc": 0.8, "source": "Other 2021", "rerun": "by others"},
@@ -87,3 +88,30 @@ def test_the_frontier_is_what_no_cheaper_row_beats():
         better = {(c, a) for a, c in pairs if not any(d <= c and b >= a and (b, d) != (a, c) for b, d in pairs)}
         assert points == better and len(kept) == len(points)
         assert [row.seconds for row in kept] == sorted(row.seconds for row in kept)
+
+
+def test_the_board_holds_every_row_with_the_same_fields():
+    rows = leaderboard.board()
+    assert len({frozenset(row) for row in rows}) == 1
+    assert {row["whose"] for row in rows} == {"published", "re-run", "ours"}
+    own = [row for row in rows if row["whose"] == "ours"]
+    assert len(own) == len(leaderboard.standings(variants=True)) and all(row["seeds"] == 5 for row in own)
+    assert len(rows) - len(own) == len(results.published())
+    assert all(row["year"] > 1950 and row["source"] and row["family"] for row in rows)
+    assert rows == sorted(rows, key=lambda row: (row["data"], -row["acc"]))
+
+
+def test_the_board_says_what_was_added_and_how_labels_had_a_say():
+    rows = leaderboard.board()
+    assert all((" + " in row["name"].removeprefix("autoencoder + ")) == bool(row["added"]) for row in rows)
+    (xie,) = [r for r in rows if r["key"] == "xie2016unsupervised" and (r["method"], r["data"]) == ("dec", "mnist")]
+    assert "best of nine" in xie["chosen"] and xie["whose"] == "published" and xie["added"] == []
+    (trials,) = [r for r in rows if r["key"] == "guo2020keras" and (r["method"], r["data"]) == ("dec", "mnist")]
+    assert trials["seeds"] == 10 and trials["acc_sd"] == pytest.approx(0.0474, abs=1e-3)
+
+
+def test_facts_of_every_method_are_there():
+    facts = results.shipped("methods.json")
+    assert {row["method"] for row in results.published()} | METHODS.keys() | {results.KMEANS} == facts.keys()
+    book = results.CHECKOUT.parents[1]
+    assert all((book / f"{fact['chapter']}.ipynb").is_file() for fact in facts.values() if fact["chapter"])

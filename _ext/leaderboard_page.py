@@ -1,0 +1,160 @@
+"""The directive `leaderboard`: every published, re-run and measured row in a table that sorts and filters, and a chart.
+
+The table is whole without JavaScript; `leaderboard.js` adds sorting and filters. The rows are also written to
+`_static/leaderboard.csv` and `_static/leaderboard.json`.
+"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from dclib.leaderboard import board
+from dclib.results import CHECKOUT
+
+Row = dict
+WIDE, HIGH, FIRST, LAST = 640, 300, 2005, 2026  # of the chart: pixels, and the years on its axis
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def score(row: Row, key: str) -> str:
+    sd = row[f"{key}_sd"]
+    return number(row[key]) + (f" <small>± {number(sd)}</small>" if sd is not None else "")
+
+
+def name(row: Row) -> str:
+    plain, *added = row["name"].split(" + ")
+    if row["chapter"]:
+        plain = f'<a href="../{row["chapter"]}.html">{escape(plain)}</a>'
+    return " + ".join((plain, *map(escape, added)))
+
+
+def source(row: Row) -> str:
+    marks = [f"<em>labels had a say: {escape(row['chosen'])}</em>"] if row["chosen"] else []
+    notes = [escape(row["note"])] if row["note"] else []
+    return "; ".join((escape(row["source"]), *notes, *marks))
+
+
+# heading, what it shows, what it sorts by (a number or a text)
+COLUMNS: tuple[tuple[str, Callable[[Row], str], Callable[[Row], object]], ...] = (
+    ("Method and additions", name, lambda r: r["name"].lower()),
+    ("Whose figure", lambda r: r["whose"], lambda r: r["whose"]),
+    ("Data", lambda r: r["data"], lambda r: r["data"]),
+    ("ACC", lambda r: score(r, "acc"), lambda r: r["acc"]),
+    ("NMI", lambda r: score(r, "nmi"), lambda r: r["nmi"]),
+    ("ARI", lambda r: score(r, "ari"), lambda r: r["ari"]),
+    ("Seeds", lambda r: number(r["seeds"], 0), lambda r: r["seeds"]),
+    ("Year", lambda r: str(r["year"]), lambda r: r["year"]),
+    ("Family", lambda r: r["family"], lambda r: r["family"]),
+    ("n", lambda r: number(r["n"], 0), lambda r: r["n"]),
+    ("Other data", lambda r: r["pretraining"], lambda r: r["pretraining"]),
+    ("Profile", lambda r: r["profile"] or "", lambda r: r["profile"] or ""),
+    ("Seconds", lambda r: number(r["seconds"], 0), lambda r: r["seconds"]),
+    ("MiB", lambda r: number(r["memory"], 0), lambda r: r["memory"]),
+    ("Weights", lambda r: number(r["weights"], 0), lambda r: r["weights"]),
+    ("Source and notes", source, lambda r: r["source"].lower()),
+)
+FILTERS = (("data", "Data"), ("whose", "Whose figure"), ("family", "Family"))
+
+
+def controls(rows: list[Row]) -> str:
+    parts = []
+    for key, words in FILTERS:
+        options = "".join(f"<option>{escape(value)}</option>" for value in sorted({row[key] for row in rows}))
+        parts.append(
+            f'<label>{words} <select data-filter="{key}"><option value="">all</option>{options}</select></label>'
+        )
+    parts.append('<label>Find <input type="search" data-find placeholder="DEC"></label>')
+    parts.append('<label><input type="checkbox" data-plain> nothing added</label>')
+    kinds = ("csv", "json")
+    links = " · ".join(f'<a href="../_static/leaderboard.{kind}" download>{kind.upper()}</a>' for kind in kinds)
+    return f'<div class="board-controls">{"".join(parts)}<span class="board-links">{links}</span></div>'
+
+
+def table(rows: list[Row]) -> str:
+    head = "".join(f'<th scope="col"><button type="button">{words}</button></th>' for words, _, _ in COLUMNS)
+    body = []
+    for row in rows:
+        about = {key: row[key] for key, _ in FILTERS} | {"plain": "" if row["added"] else "yes"}
+        data = "".join(f' data-{key}="{escape(value)}"' for key, value in about.items())
+        cells = []
+        for place, (_, show, by) in enumerate(COLUMNS):
+            tag = 'th scope="row"' if place == 0 else "td"
+            value = by(row)
+            cells.append(f'<{tag} data-by="{escape("" if value is None else str(value))}">{show(row)}</{tag[:2]}>')
+        body.append(f'<tr class="{row["whose"].replace("-", "")}"{data}>{"".join(cells)}</tr>')
+    caption = "<caption><span data-count></span></caption>"
+    inner = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f'<div class="board-scroll" tabindex="0" role="region" aria-label="Leaderboard">{inner}</div>'
+
+
+def chart(rows: list[Row], data: str = "mnist") -> str:
+    """Accuracy on one data set against the year of the method: rings for what was published, dots for what is ours."""
+    shown = [row for row in rows if row["data"] == data and row["acc"] is not None]
+
+    def place(year: float, acc: float) -> tuple[float, float]:
+        return 50 + (WIDE - 60) * (year - FIRST) / (LAST - FIRST), 10 + (HIGH - 45) * (1 - acc)
+
+    parts = []
+    for acc in (0.2, 0.4, 0.6, 0.8, 1.0):
+        x, y = place(FIRST, acc)
+        parts.append(f'<line x1="{x}" x2="{WIDE - 10}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
+        parts.append(f'<text x="{x - 6}" y="{y + 4:.1f}" text-anchor="end">{acc:.1f}</text>')
+    for year in range(2006, LAST, 4):
+        x, _ = place(year, 0)
+        parts.append(f'<text x="{x:.1f}" y="{HIGH - 12}" text-anchor="middle">{year}</text>')
+    for row in shown:
+        x, y = place(max(row["year"], FIRST + 0.5), row["acc"])
+        words = f"{row['name']}, {row['whose']}: {row['acc']:.3f} ({row['source']})"
+        kind = row["whose"].replace("-", "")
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{kind}"><title>{escape(words)}</title></circle>'
+        )
+    label = f"Accuracy on {data} against the year in which the method was published, {len(shown)} figures"
+    key = '<span class="published">○ published</span> <span class="rerun">○ re-run by others</span>'
+    key += ' <span class="ours">● measured for this book</span>'
+    svg = f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<figure class="board-chart">{svg}<figcaption>{label}. {key}</figcaption></figure>'
+
+
+class Leaderboard(SphinxDirective):
+    """The chart, the controls and the table; the page is read again whenever a record changes."""
+
+    def run(self) -> list[nodes.Node]:
+        for path in CHECKOUT.rglob("*.json"):
+            self.env.note_dependency(str(path))
+        rows = board(CHECKOUT)
+        html = f'{chart(rows)}<div class="leaderboard">{controls(rows)}{table(rows)}</div>'
+        return [nodes.raw("", f'{html}<script src="../_static/leaderboard.js" defer></script>', format="html")]
+
+
+def as_csv(rows: list[Row]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | {"added": " + ".join(row["added"])} for row in rows)
+    return out.getvalue()
+
+
+def write_files(app: Sphinx, error: Exception | None) -> None:
+    if error is None and app.builder.format == "html":
+        rows, folder = board(CHECKOUT), Path(app.outdir, "_static")
+        (folder / "leaderboard.csv").write_text(as_csv(rows), encoding="utf-8")
+        (folder / "leaderboard.json").write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("leaderboard", Leaderboard)
+    app.connect("build-finished", write_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
