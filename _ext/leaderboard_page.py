@@ -21,7 +21,8 @@ from dclib.leaderboard import board
 from dclib.results import CHECKOUT
 
 Row = dict
-WIDE, HIGH, FIRST, LAST = 640, 300, 2005, 2026  # of the chart: pixels, and the years on its axis
+WIDE, HIGH, FIRST, LAST = 640, 320, 2005, 2024  # of the chart: pixels, and the years on its axis
+LOWEST = 0.5  # what lies below is drawn on the edge
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -104,10 +105,11 @@ def chart(rows: list[Row], data: str = "mnist") -> str:
     shown = [row for row in rows if row["data"] == data and row["acc"] is not None]
 
     def place(year: float, acc: float) -> tuple[float, float]:
-        return 50 + (WIDE - 60) * (year - FIRST) / (LAST - FIRST), 10 + (HIGH - 45) * (1 - acc)
+        height = (max(acc, LOWEST) - LOWEST) / (1 - LOWEST)
+        return 50 + (WIDE - 60) * (year - FIRST) / (LAST - FIRST), 10 + (HIGH - 45) * (1 - height)
 
     parts = []
-    for acc in (0.2, 0.4, 0.6, 0.8, 1.0):
+    for acc in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
         x, y = place(FIRST, acc)
         parts.append(f'<line x1="{x}" x2="{WIDE - 10}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         parts.append(f'<text x="{x - 6}" y="{y + 4:.1f}" text-anchor="end">{acc:.1f}</text>')
@@ -123,6 +125,7 @@ def chart(rows: list[Row], data: str = "mnist") -> str:
         )
     label = f"Accuracy on {data} against the year in which the method was published, {len(shown)} figures"
     key = '<span class="published">○ published</span> <span class="rerun">○ re-run by others</span>'
+    key += f" <span>(below {LOWEST}: on the edge)</span>" if any(row["acc"] < LOWEST for row in shown) else ""
     key += ' <span class="ours">● measured for this book</span>'
     svg = f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     return f'<figure class="board-chart">{svg}<figcaption>{label}. {key}</figcaption></figure>'

@@ -31,6 +31,8 @@
 
     heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => sort(column)));
     for (const control of [...selects, find, plain]) control.addEventListener("input", show);
+    const first = selects.find((select) => select.dataset.filter === "data");
+    if ([...first.options].some((option) => option.value === "mnist")) first.value = "mnist";
     show();
   }
 })();

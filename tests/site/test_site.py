@@ -172,6 +172,27 @@ def test_chapter(page: Page, base_url: str, chapter: str) -> None:
         expect(body).to_be_visible()
 
 
+def test_the_leaderboard_sorts_filters_and_can_be_downloaded(page: Page, base_url: str) -> None:
+    page.goto(f"{base_url}/book/leaderboard.html")
+    rows = page.locator(".leaderboard tbody tr:visible")
+    assert page.locator("select[data-filter=data]").input_value() == "mnist" and rows.count() > 20
+    assert all(rows.nth(i).get_attribute("data-data") == "mnist" for i in range(rows.count()))
+    heading = page.locator(".leaderboard thead th", has_text="ACC")
+    for order, falling in (("descending", True), ("ascending", False)):
+        heading.locator("button").click()
+        assert heading.get_attribute("aria-sort") == order
+        accs = [float(cell) for cell in rows.locator("td:nth-child(4)").evaluate_all("c => c.map(x => x.dataset.by)")]
+        assert accs == sorted(accs, reverse=falling)
+    page.locator("select[data-filter=whose]").select_option("ours")
+    page.locator("[data-find]").fill("idec")
+    assert 0 < rows.count() < 5 and "IDEC" in rows.first.inner_text()
+    page.locator("[data-plain]").check()
+    assert f"{rows.count()} of" in page.locator("[data-count]").inner_text()
+    for kind in ("csv", "json"):
+        answer = page.request.get(f"{base_url}/_static/leaderboard.{kind}")
+        assert answer.ok and "xie2016unsupervised" in answer.text()
+
+
 def test_missing_page(page: Page, base_url: str) -> None:
     answer = page.goto(f"{base_url}/some/where/deep/that-is-not.html")
     page.wait_for_load_state("networkidle")
