@@ -134,6 +134,14 @@ def valley(z_a: ArrayLike, z_b: ArrayLike) -> float:
 
     Notes
     -----
+    Compare valleys only between pairs whose sizes have about the same ratio. The density is that of both groups
+    together, so the tail of a large group fills the valley before a small one: two Gaussians of spread 1 at distance 4
+    have a valley of 0.30 with 700 and 700 points, 0.65 with 700 and 70, and 0.71 with 700 and 11 (means of 1,000
+    draws; single draws of the last have a standard deviation of 0.25). At distance 6 it is 0.03, 0.06 and 0.06. Drawing
+    only as many points of the large group as the small one has mends most of this (0.30, 0.34 and 0.37). But it makes
+    one heap, from whose edge 11 of 711 points are cut, look like two: 0.43, where all points give 1.00. So a high
+    value beside a small group does not say that the two are one.
+
     Derived in :doc:`/notebooks/today/augmentation`.
     """
     _, density = density_between(z_a, z_b)

@@ -74,6 +74,26 @@ def test_one_heap_cut_in_two_has_no_valley():
     assert diagnostics.valley(rng.normal(size=(5000, 4)), rng.normal(size=(5000, 4)) + 1) > 0.95  # one mode up to gap 2
 
 
+def mean_valley(small: int, gap: float = 0, thin: bool = False) -> float:
+    """Mean valley between 700 points and ``small`` more, which lie ``gap`` away or are cut off the edge of one heap."""
+    rng, found = np.random.default_rng(5), []
+    for _ in range(60):
+        z = rng.normal(size=(700 + small, 2))
+        z = z + np.outer(np.arange(len(z)) >= 700, [gap, 0]) if gap else z[z[:, 0].argsort()]
+        large = rng.permutation(z[:700])
+        found.append(diagnostics.valley(large[:small] if thin else large, z[700:]))
+    return float(np.mean(found))
+
+
+def test_valley_is_filled_by_the_tail_of_a_larger_group_as_its_docstring_says():
+    for gap, expected in {4: (0.30, 0.65, 0.71), 6: (0.03, 0.06, 0.06)}.items():
+        for small, value in zip((700, 70, 11), expected, strict=True):
+            assert mean_valley(small, gap) == pytest.approx(value, abs=0.08)
+    for small, value in {700: 0.30, 70: 0.34, 11: 0.37}.items():  # as many points of each
+        assert mean_valley(small, gap=4, thin=True) == pytest.approx(value, abs=0.08)
+    assert mean_valley(11) == pytest.approx(1, abs=0.01) and mean_valley(11, thin=True) < 0.6
+
+
 def test_density_between_integrates_to_the_share_between_the_centres():
     rng = np.random.default_rng(4)
     z_a, z_b = rng.normal(size=(8000, 1)), rng.normal(size=(8000, 1)) + 8
