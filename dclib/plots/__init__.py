@@ -1,10 +1,12 @@
 """Pictures of the book: maps of codes, galleries, curves, scores and tables, all in one style.
 
 :mod:`~dclib.plots.style` holds the colours and the frame of a drawing function; the figures lie in
-:mod:`~dclib.plots.maps`, :mod:`~dclib.plots.images`, :mod:`~dclib.plots.charts` and :mod:`~dclib.plots.scores`.
+:mod:`~dclib.plots.maps`, :mod:`~dclib.plots.images`, :mod:`~dclib.plots.charts`, :mod:`~dclib.plots.scores`
+and :mod:`~dclib.plots.diagrams`.
 """
 
 from dclib.plots.charts import curves, histograms, line_panels, lines, stage_bars
+from dclib.plots.diagrams import DIAGRAMS, Diagram, Node, diagram
 from dclib.plots.images import cluster_gallery, reconstructions, sample_gallery
 from dclib.plots.maps import (
     clouds,
@@ -20,10 +22,13 @@ from dclib.plots.scores import ScoreTable, confusion, score_curves, score_scatte
 from dclib.plots.style import INK, MARKERS, PALETTE, STYLE, Picture, drawn, panels, same_scale, use_style
 
 __all__ = [
+    "DIAGRAMS",
     "INK",
     "MARKERS",
     "PALETTE",
     "STYLE",
+    "Diagram",
+    "Node",
     "Picture",
     "ScoreTable",
     "clouds",
@@ -31,6 +36,7 @@ __all__ = [
     "clustering_grid",
     "confusion",
     "curves",
+    "diagram",
     "discriminant_axes",
     "drawn",
     "histograms",

@@ -1,0 +1,196 @@
+"""Diagrams of methods: data, view, encoder, heads and losses, and where the gradient stops."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+from dclib.checks import one_of
+from dclib.plots.style import INK, PALETTE, drawn
+
+HELD = PALETTE[8]
+WIDTH = 1.55  # of a column, in units of a row
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box of a diagram.
+
+    Attributes
+    ----------
+    column, row
+        Its place; rows count from the bottom.
+    text
+        What it says; ``$…$`` is a formula.
+    kind
+        ``"data"`` (no frame), ``"module"`` (weights that move), ``"held"`` (values held fixed) or ``"loss"``.
+    """
+
+    column: float
+    row: float
+    text: str
+    kind: str = "data"
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """Boxes, arrows between them, and the words that say the same to a reader who cannot see it.
+
+    Attributes
+    ----------
+    nodes
+        Boxes by name.
+    arrows
+        ``(from, to)`` where the gradient flows back; ``(from, to, "stop")`` where it does not.
+    alt
+        The diagram in words.
+    """
+
+    nodes: Mapping[str, Node]
+    arrows: Sequence[tuple[str, ...]]
+    alt: str
+
+
+def _autoencoder(*more: tuple[str, Node]) -> dict[str, Node]:
+    """Return the boxes that every method with an autoencoder has."""
+    nodes = {
+        "x": Node(0, 1, "points\n$x$"),
+        "view": Node(1, 1, "view\n$\\tilde{x}$"),
+        "f": Node(2, 1, "encoder\n$f_\\theta$", "module"),
+        "z": Node(3, 1, "code\n$z$"),
+        "g": Node(4, 2, "decoder\n$g_\\phi$", "module"),
+        "L_R": Node(5.2, 2, "$L_R$: squared error\nto $\\tilde{x}$", "loss"),
+    }
+    return nodes | dict(more)
+
+
+CODE = [("x", "view"), ("view", "f"), ("f", "z")]
+DRAWN = [*CODE, ("z", "g"), ("g", "L_R")]
+DIAGRAMS: dict[str, Diagram] = {
+    "autoencoder-kmeans": Diagram(
+        _autoencoder(("k", Node(4, 0, "k-means\non all codes", "held")), ("c", Node(5.2, 0, "clusters"))),
+        [*DRAWN, ("z", "k", "stop"), ("k", "c", "stop")],
+        "Points go through an encoder to codes and through a decoder to a reconstruction, whose squared error"
+        " is the only loss. k-means looks at the codes afterwards; no gradient comes back from it.",
+    ),
+    "dec": Diagram(
+        _autoencoder(
+            ("q", Node(4, 1, "$q$: Student t to\ncentroids $\\mu$", "module")),
+            ("L_C", Node(5.2, 1, "$L_C=KL(P\\|Q)$", "loss")),
+            ("p", Node(5.2, 0, "target $p\\propto q^2/f$\nonce an epoch", "held")),
+            ("all", Node(3, 0, "$q$ of all points,\nas they are", "held")),
+            ("L_R", Node(5.2, 2, "$L_R$: in the first\nphase only", "loss")),
+        ),
+        [*DRAWN, ("z", "q"), ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("x", "all", "stop")],
+        "In the first phase an autoencoder learns from the reconstruction error. In the second the decoder is"
+        " dropped: codes of views go to soft assignments q with trained centroids, and the loss is the "
+        "divergence of q from a target p. The target is made once an epoch from the assignments of all points"
+        " as they are; no gradient flows through it.",
+    ),
+    "idec": Diagram(
+        _autoencoder(
+            ("q", Node(4, 1, "$q$: Student t to\ncentroids $\\mu$", "module")),
+            ("L_C", Node(5.2, 1, "$\\gamma\\, L_C=\\gamma\\, KL(P\\|Q)$", "loss")),
+            ("p", Node(5.2, 0, "target $p$\nonce an epoch", "held")),
+            ("all", Node(3, 0, "$q$ of all points,\nas they are", "held")),
+            ("L_R", Node(5.2, 2, "$L_R$: in both\nphases", "loss")),
+        ),
+        [*DRAWN, ("z", "q"), ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("x", "all", "stop")],
+        "As DEC, with the decoder kept in the second phase: the codes feel the reconstruction error and, "
+        "times gamma, the divergence from the target. No gradient flows through the target.",
+    ),
+    "dbc": Diagram(
+        _autoencoder(
+            ("f", Node(2, 1, "convolutions,\nbatch norm", "module")),
+            ("q", Node(4, 1, "$q$: Student t to\ncentroids $\\mu$", "module")),
+            ("L_C", Node(5.2, 1, "$L_C=KL(R\\|Q)$", "loss")),
+            ("p", Node(5.2, 0, "target $r\\propto q^a$\nonce an epoch", "held")),
+            ("all", Node(3, 0, "$q$ of all points,\nevaluation mode", "held")),
+            ("L_R", Node(5.2, 2, "$L_R$: in the first\nphase only", "loss")),
+        ),
+        [*DRAWN, ("z", "q"), ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("x", "all", "stop")],
+        "As DEC, with a convolutional encoder with batch normalisation and a target that is q to a power a. "
+        "The target is made in evaluation mode, where a code does not depend on its mini-batch; no gradient "
+        "flows through it.",
+    ),
+    "dcn": Diagram(
+        _autoencoder(
+            ("L_C", Node(5.2, 1, "$\\lambda L_C$: half the squared\ndistance to $\\mu_s$", "loss")),
+            ("mu", Node(4, 0, "centroids $\\mu$:\nrunning means", "held")),
+            ("s", Node(5.2, 0, "nearest centroid $s$\nonce an epoch", "held")),
+            ("clean", Node(2, 0, "code of the point\nas it is, after the step", "held")),
+        ),
+        [*DRAWN, ("z", "L_C"), ("mu", "L_C", "stop"), ("s", "L_C", "stop"),
+         ("clean", "mu", "stop"), ("x", "clean", "stop")],
+        "An autoencoder feels the reconstruction error and the squared distance of its codes to their "
+        "centroids. Centroids and assignments are held fixed in this step; the centroids then follow as "
+        "running means of the codes. No gradient reaches them.",
+    ),
+    "depict": Diagram(
+        {
+            "x": Node(0, 1, "points\n$x$"),
+            "noisy": Node(1.3, 2, "noisy encoder\n(dropout)", "module"),
+            "clean": Node(1.3, -0.5, "clean encoder,\nsame weights", "held"),
+            "p": Node(2.8, 2, "softmax\n$\\tilde{p}$", "module"),
+            "q": Node(2.8, 1.15, "target $q$:\n$p$, balanced", "held"),
+            "g": Node(2.8, 0.3, "decoder", "module"),
+            "L_C": Node(4.6, 2, "$L_C$: cross-entropy\nof $\\tilde{p}$ and $q$", "loss"),
+            "L_R": Node(4.6, 0, "$L_R$: each layer against\nthe clean encoder's", "loss"),
+        },
+        [("x", "noisy"), ("x", "clean", "stop"), ("noisy", "g"), ("noisy", "p"), ("clean", "q", "stop"), ("g", "L_R"),
+         ("p", "L_C"), ("q", "L_C", "stop"), ("clean", "L_R", "stop")],
+        "Two passes through one encoder. The noisy one goes to a decoder, whose every layer is compared with "
+        "the clean encoder's, and to a softmax layer. The clean one gives the balanced target that the noisy "
+        "softmax has to meet. No gradient flows through the clean pass.",
+    ),
+    "den": Diagram(
+        _autoencoder(
+            ("near", Node(0, 0, "neighbours in\nthe data", "held")),
+            ("z_near", Node(3, 0, "their codes\n$z'$")),
+            ("L_C", Node(5.2, 1, "$\\beta E_{grp}$: few groups\nof units", "loss")),
+            ("E_loc", Node(5.2, 0, "$\\alpha E_{loc}$: neighbours\ntogether", "loss")),
+        ),
+        [*DRAWN, ("z", "L_C"), ("z", "E_loc"), ("near", "f"), ("f", "z_near"), ("z_near", "E_loc")],
+        "An autoencoder with two more terms on its code: the code of a neighbour in the data should be near, "
+        "and each code should use few groups of units. k-means runs on the codes afterwards.",
+    ),
+}  # fmt: skip
+
+
+@drawn((8.4, 3.1))
+def diagram(what: str | Diagram, *, ax: Axes) -> None:
+    """Draw how a method is wired: solid arrows carry a gradient back, dashed ones do not.
+
+    Parameters
+    ----------
+    what
+        A key of ``DIAGRAMS``, the name that the command line knows the method by, or a diagram of your own.
+
+    Raises
+    ------
+    ValueError
+        If there is no diagram of this name.
+    """
+    found = DIAGRAMS[one_of(what, DIAGRAMS, "diagram")] if isinstance(what, str) else what
+    boxes = {name: _box(node, ax) for name, node in found.nodes.items()}
+    for start, end, *stopped in found.arrows:
+        _arrow(boxes[start], boxes[end], bool(stopped), ax)
+    columns, rows = ([getattr(node, side) for node in found.nodes.values()] for side in ("column", "row"))
+    ax.set(xlim=(WIDTH * min(columns) - 0.7, WIDTH * max(columns) + 1.2), ylim=(min(rows) - 0.45, max(rows) + 0.45))
+    ax.set_axis_off()
+
+
+def _box(node: Node, ax: Axes) -> Text:
+    colour = {"data": "none", "module": PALETTE[0], "held": HELD, "loss": PALETTE[6]}[node.kind]
+    style = {"boxstyle": "round,pad=0.35", "facecolor": "none", "edgecolor": colour, "linewidth": 1.6}
+    style |= {"linestyle": "--"} if node.kind == "held" else {}
+    place = (WIDTH * node.column, node.row)
+    return ax.text(*place, node.text, ha="center", va="center", size=9.5, color=INK, bbox=style)
+
+
+def _arrow(start: Text, end: Text, stopped: bool, ax: Axes) -> None:
+    look = {"arrowstyle": "-|>", "mutation_scale": 11, "linewidth": 1.4, "shrinkA": 2, "shrinkB": 2}
+    look |= {"color": HELD, "linestyle": (0, (3, 2))} if stopped else {"color": INK}
+    ends = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+    ax.annotate("", end.get_position(), start.get_position(), arrowprops=look | ends, annotation_clip=False)
