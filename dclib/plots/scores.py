@@ -32,9 +32,14 @@ class ScoreTable:
             return str(value)
         return f"{round(float(value), self.digits) + 0.0:.{self.digits}f}"  # + 0.0: no minus before a zero
 
+    def _is_prose(self, column: str) -> bool:
+        """Whether a column holds sentences, which begin at the left, and no scores."""
+        return max(len(str(row[column])) for row in self.rows.values()) > 40
+
     def __repr__(self) -> str:
         columns = list(next(iter(self.rows.values())))
-        lines = [["", *columns], ["---", *["---:"] * len(columns)]]
+        sides = ["---" if self._is_prose(column) else "---:" for column in columns]
+        lines = [["", *columns], ["---", *sides]]
         lines += [[name, *map(self._cell, row.values())] for name, row in self.rows.items()]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -1,0 +1,126 @@
+"""The paper's recipe beside ours: network, optimiser, budget and data, and what was added."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dclib.checks import one_of
+from dclib.methods import METHODS
+from dclib.plots import ScoreTable
+from dclib.results import added
+
+ROWS = ("network", "pretraining", "start", "second phase", "mini-batch", "settings", "added")
+STACKED = "layer by layer with dropout, 50,000 steps each, then 100,000 steps together; SGD"
+KMEANS = "k-means on all codes, 20 restarts"
+# What the papers and, where they differ, their authors' released code say. A dash: not found.
+PAPER: dict[str, dict[str, str]] = {
+    "autoencoder-kmeans": {
+        "network": "D–500–500–2000–10, ReLU, linear code",
+        "pretraining": "300 epochs, SGD (USPS: 50 epochs, Adam)",
+        "start": KMEANS,
+        "second phase": "none",
+        "mini-batch": "256",
+        "settings": "as DEC-keras has it (Guo 2020)",
+    },
+    "dec": {
+        "network": "D–500–500–2000–10, ReLU, linear code",
+        "pretraining": STACKED,
+        "start": KMEANS,
+        "second phase": "SGD 0.01, momentum 0.9; new target every 160 steps on MNIST; until 0.1 % change cluster",
+        "mini-batch": "256",
+        "settings": "the interval of the target: the best of nine, by accuracy (Xie et al. 2016, section 4.3)",
+    },
+    "idec": {
+        "network": "D–500–500–2000–10, ReLU, linear code",
+        "pretraining": "DEC's weights",
+        "start": KMEANS,
+        "second phase": "Adam on MNIST, SGD 0.1 on USPS; new target every 140 or 30 steps; until 0.1 % change cluster",
+        "mini-batch": "256",
+        "settings": "γ = 0.1 beside the mean squared error of the values as they are (Guo et al. 2017 and their code)",
+    },
+    "dbc": {
+        "network": "fully convolutional, batch normalisation, unpooling",
+        "pretraining": "end to end",
+        "start": "k-means on all codes",
+        "second phase": "–",
+        "mini-batch": "–",
+        "settings": "the target is a power of q (Li et al. 2018)",
+    },
+    "dcn": {
+        "network": "D–500–500–2000–10, the decoder's weights tied to the encoder's",
+        "pretraining": "250 epochs layer by layer, 250 together; SGD 1e-4, momentum 0.9",
+        "start": "k-means on all codes, 10 restarts",
+        "second phase": "50 epochs, SGD; all of k-means again every 10 epochs in the released code",
+        "mini-batch": "256",
+        "settings": "λ = 2 in the released code, where a centroid starts at a count of 100 (Yang et al. 2017)",
+    },
+    "depict": {
+        "network": "two convolutions of 50 filters, stride 2, leaky ReLU; tanh code of width K",
+        "pretraining": "up to 4,000 epochs, Adam 1e-4, stopped on held-out reconstruction",
+        "start": "k-means, 40 restarts; the softmax layer learns its clusters",
+        "second phase": "up to 4,000 epochs, Adam 1e-4; until the target stands still",
+        "mini-batch": "100",
+        "settings": "dropout 0.1; target: p over √f in the paper, DEC's in the code (Ghasedi Dizaji et al. 2017)",
+    },
+    "den": {
+        "network": "–",
+        "pretraining": "greedy, layer by layer, then together",
+        "start": "k-means on all codes",
+        "second phase": "none",
+        "mini-batch": "–",
+        "settings": "heat kernel of the neighbours, groups of units (Huang et al. 2014)",
+    },
+}
+PROFILES = ("book", "full")
+
+
+def ours(method: str, profile: str) -> dict[str, str]:
+    """Return the recipe of a profile as :data:`PAPER` has the paper's, from the parameters that would run.
+
+    Parameters
+    ----------
+    method
+        A key of :data:`dclib.methods.METHODS`.
+    profile
+        ``"book"`` or ``"full"``.
+    """
+    cls = METHODS[method]
+    how = cls().get_params() | cls.settings(profile)
+    widths = how["hidden"] or cls.channels
+    kind = "convolutions of stride 2, channels" if cls.convolutional else "D"
+    return {
+        "network": "–".join((kind, *map(str, widths), str(how["latent_dim"]))) + ", ReLU, linear code",
+        "pretraining": f"{how['pretrain_epochs']} epochs, Adam, one cycle to {how['pretrain_lr']:g}",
+        "start": f"{how['start'].replace('kmeans', 'k-means')} on all codes, {how['n_init']} restarts",
+        "second phase": _second(how),
+        "mini-batch": str(how["batch_size"]),
+        "settings": _own(method, how),
+        "added": ", ".join(added(how | {"augment": "on images"})),
+    }
+
+
+def _second(how: Mapping[str, Any]) -> str:
+    if "epochs" not in how:
+        return "none"
+    first = f"{how['overcluster_epochs']} epochs with {how['overcluster']} K clusters, then " * bool(how["overcluster"])
+    budget = f"{first}{how['epochs']} epochs at most"
+    return f"{budget}; Adam, {how['lr']:g} falling to 0; new target every epoch; until {how['tol']:.1%} change cluster"
+
+
+def _own(method: str, how: Mapping[str, Any]) -> str:
+    """Return the parameters that the method has for itself."""
+    shared = {*METHODS["autoencoder-kmeans"]().get_params(), "epochs", "lr", "tol", "overcluster", "overcluster_epochs"}
+    own = [f"{name} = {value}" for name, value in how.items() if name not in shared]
+    return ", ".join(own) or "none of its own"
+
+
+def recipe(method: str) -> ScoreTable:
+    """Return a table of the paper's recipe beside those of our profiles; images are augmented by ``for_data``.
+
+    Raises
+    ------
+    ValueError
+        If there is no recipe of this name.
+    """
+    paper = PAPER[one_of(method, PAPER, "recipe")] | {"added": "nothing"}
+    columns = {"the paper's": paper} | {f"ours, {profile}": ours(method, profile) for profile in PROFILES}
+    return ScoreTable({row: {name: column[row] for name, column in columns.items()} for row in ROWS})
