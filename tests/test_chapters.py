@@ -7,6 +7,7 @@ import nbformat.v4
 import pytest
 from nbformat import NotebookNode
 
+from dclib import recipes, results
 from tools import chapters, execute, rules
 from tools.chapters import Chapter
 
@@ -41,6 +42,14 @@ FIRST_CODE, PLOT, AFTER_PLOT, CARD_CELL, SOLUTION = 1, 3, 4, 6, 7  # places in t
 def test_chapter_keeps_the_rule(path: Path, rule: rules.Rule) -> None:
     problems = list(rule(chapters.read(path)))
     assert not problems, "\n".join(map(str, problems))
+
+
+@pytest.mark.parametrize("name", recipes.PAPER)
+def test_a_methods_chapter_has_its_diagram_and_its_recipe(name: str) -> None:
+    chapter = results.shipped("methods.json")[name]["chapter"]
+    code = [cell.source for _, cell in chapters.read(chapters.ROOT / f"{chapter}.ipynb").code()]
+    assert any(f'plots.diagram("{name}")' in source for source in code), "one diagram opens its code"
+    assert any(f'recipe("{name}")' in source for source in code), "the paper's recipe stands beside ours"
 
 
 def test_labels_are_unique_across_the_book() -> None:
