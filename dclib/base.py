@@ -134,7 +134,7 @@ class DeepClusterer(
     random_state
         One seed for weights, mini-batches and k-means. The global random state is left as it was.
     callback
-        Called with the estimator when a phase begins and after each epoch.
+        Called with the estimator when a phase begins and after each epoch; of several processes, by each alone.
     verbose
         0: silent; 1: a progress bar; 2: the bar stays.
 
@@ -247,8 +247,11 @@ class DeepClusterer(
         if "__init__" in cls.__dict__:
             cls.__init__._own = _own_parameters(cls.__init__)
             cls.__init__.__signature__ = _joined_signature(cls)
-        inherited = super(cls, cls)._parameter_constraints
-        cls._parameter_constraints = inherited | cls.__dict__.get("_parameter_constraints", {})
+        cls._own_constraints = cls.__dict__.get("_parameter_constraints", {})
+        joined = dict(DeepClusterer._parameter_constraints)
+        for parent in reversed(cls.__mro__):  # of every branch, if there are several
+            joined |= parent.__dict__.get("_own_constraints", {})
+        cls._parameter_constraints = joined
 
     @classmethod
     def settings(cls, name: str | None = None) -> dict[str, Any]:
@@ -387,8 +390,11 @@ class DeepClusterer(
         if not maker.startswith("new_"):
             raise ValueError(f"{maker!r} does not begin with 'new_'.")
         self.installed_ = {**getattr(self, "installed_", {}), name: [maker, *arguments]}
-        device = next(self.network_.parameters()).device
-        setattr(self.network_, name, getattr(self, maker)(*arguments).to(device))
+        setattr(self.network_, name, getattr(self, maker)(*arguments).to(self._network_device()).eval())
+
+    def _network_device(self) -> torch.device:
+        """Return the device of the network; one without a weight has none, and goes where it will be used."""
+        return next((value.device for value in self.network_.parameters()), pick_device(self.device))
 
     # -- what is written once -----------------------------------------------------------------------------------------
 
@@ -418,11 +424,9 @@ class DeepClusterer(
         if self.shape is not None:
             check_widths(self.shape, "shape", (2, 3))
         before = {*vars(self), "_fitted"}
-        points = self._validated(X, reset=True)
         try:
-            self._set_shapes()
             with parallel.together(split), without_denormals():
-                self._check_points(points)
+                points = self._taken(X)
                 self._fitted = False
                 self._train(points)
             self._fitted = True
@@ -431,6 +435,21 @@ class DeepClusterer(
                 if name.startswith("_") and not name.endswith("_"):
                     delattr(self, name)
         return self
+
+    def _taken(self, X: ArrayLike) -> NDArray:
+        """Return validated points and forget what an earlier fit found; a refusal leaves all as it was."""
+        before = dict(vars(self))
+        for name in [*self._found(), "network_"]:
+            vars(self).pop(name, None)
+        try:
+            with parallel.stopping_all():
+                points = self._validated(X, reset=True)
+                self._set_shapes()
+            self._check_points(points)
+        except BaseException:
+            vars(self).clear(), vars(self).update(before)
+            raise
+        return points
 
     def _train(self, points: NDArray) -> None:
         """Train on validated points, from the start or from where a broken run left off."""
@@ -449,7 +468,7 @@ class DeepClusterer(
 
     def _run(self, x: Points, saved: dict[str, Any] | None) -> None:
         """Go through the phases, from the place where ``saved`` left off."""
-        self.white_, self.installed_ = False, {}
+        self.white_, self.installed_ = 0, {}
         self.network_ = parallel.synced(self.build(self.n_features_in_), x.device).to(x.device).eval()
         self._check_network(x[:2])
         self.prepare(x)
@@ -473,6 +492,9 @@ class DeepClusterer(
             found = f"codes of shape {tuple(z.shape)} of {len(x)} points"
             raise ValueError(f"network= makes {found}; they should be (n, d).")
         self.width_ = z.shape[1]
+        if self.whiten and self.pretrain_epochs and type(self).code is not DeepClusterer.code:
+            made = f"the code of {type(self).__name__} is made from what the encoder returns"
+            raise ValueError(f"{made}, and whiten=True would mix that; set whiten=False.")
         if self.needs_decoder():
             self._check_decoder(z, x)
 
@@ -485,13 +507,15 @@ class DeepClusterer(
             raise ValueError(f"network= draws points of shape {found}, and the data has {wanted}.")
 
     def _whiten(self, x: Points) -> None:
-        if self.pretrain_epochs and len(x) > 1 and self.whiten:
+        n = int(parallel.over_points(torch.tensor(len(x))))
+        if self.pretrain_epochs and n > 1 and self.whiten:
             whiten_code(self.network_, x)
-            self.white_ = True
+            self.white_ += 1
 
     def _tell(self) -> None:
         if self.callback is not None:
-            self.callback(self)
+            with parallel.alone():  # it may be there, or ask for codes, in one process only
+                self.callback(self)
 
     # -- a trained network at work ------------------------------------------------------------------------------------
 
@@ -534,6 +558,7 @@ class DeepClusterer(
             COPIES[self] = key, copy.deepcopy(own).to(device, dtype).eval(), own
         return COPIES[self][1]
 
+    @torch.no_grad()
     def _predict(self, points: NDArray) -> NDArray[np.int64]:
         return self.assign(self._codes(points)).cpu().numpy()
 

@@ -40,7 +40,7 @@ class ReadsPoints:
         if not reset:
             check_is_fitted(self)
         shape = np.shape(X)[1:] if hasattr(X, "ndim") and X.ndim > 2 else None
-        X = X if shape is None else as_array(X).reshape(len(X), -1)
+        X = X if shape is None else as_array(X).reshape(len(X), math.prod(shape))
         large = is_large_map(X)
         points = validate_data(self, as_array(X), dtype="numeric", ensure_all_finite=False, reset=reset)
         points = X if large else points.astype(exact_type(points.dtype), copy=False)  # validation forgets the map
@@ -48,7 +48,16 @@ class ReadsPoints:
             assert_all_finite(part, estimator_name=type(self).__name__, input_name="X")
         if reset:
             self._came_as = shape or points.shape[1:]
+        elif shape is not None:
+            self._check_shape(shape, self.shape_ or self.point_shape_)
         return points
+
+    @staticmethod
+    def _check_shape(came: tuple[int, ...], read: tuple[int, ...]) -> None:
+        """Refuse points of another shape than the network reads; rows, and axes of length one, are of any."""
+        came_as, read_as = ([side for side in shape if side != 1] for shape in (came, read))
+        if len(came_as) > 1 and len(read_as) > 1 and came_as != read_as:
+            raise ValueError(f"points are of shape {tuple(came)}, and the network reads {tuple(read)}.")
 
     @property
     def _image_shape(self) -> tuple[int, ...] | None:
@@ -63,17 +72,21 @@ class ReadsPoints:
         if self.shape_ is not None and math.prod(self.shape_) != n_features:
             wanted = math.prod(self.shape_)
             raise ValueError(f"a point has {n_features} values, and shape={self.shape_} asks for {wanted}.")
+        if self.shape_ is not None:
+            self._check_shape(came, self.shape_)
         self.point_shape_ = tuple(came) if self.network is not None or self.keeps_shape else (n_features,)
         if isinstance(self.augment, RandomAffine):
             self.augment.check(n_features)
 
     def _check_points(self, points: NDArray) -> None:
         """Refuse points in which there is nothing to find; set offset and scale, and warn if one sets it alone."""
-        n = int(parallel.over_points(torch.tensor(len(points))))
+        n, width = int(parallel.over_points(torch.tensor(len(points)))), points.shape[1]
         if n < self.n_clusters:
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
-        varied = not all((part == points[0]).all() for part in parts(points))
-        if n > 1 and not parallel.over_points(torch.tensor(int(varied))):
+        least, most = -parallel.largest(-width), parallel.largest(width)
+        if least != most:
+            raise ValueError(f"a point has {least} values in one process and {most} in another.")
+        if n > 1 and not parallel.largest(int(self._varied(points))):
             raise ValueError(f"all {n} points are the same: there is nothing to cluster.")
         with np.errstate(over="ignore"):
             self.offset_ = float(parallel.from_first(torch.tensor(middle(points), dtype=torch.float64)))
@@ -81,6 +94,13 @@ class ReadsPoints:
         if not 0 < self.scale_ < np.inf:
             raise ValueError("the squares of the values are out of a float's range; multiply X by a constant.")
         self._warn_of_an_outlier(points)
+
+    @staticmethod
+    def _varied(points: NDArray) -> bool:
+        """Return whether a point differs from the first one, or from that of the first process."""
+        first = torch.as_tensor(np.asarray(points[0], dtype=np.float64))
+        others = not torch.equal(parallel.from_first(first), first)
+        return others or not all((part == points[0]).all() for part in parts(points))
 
     def _root_mean_square(self, points: NDArray) -> float:
         """Return the root mean square over the points of all processes, measured from the offset."""

@@ -51,6 +51,18 @@ def together(split: bool = False) -> Iterator[None]:
         _together, _split = before
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Work in this process only inside the block, and wait for no other."""
+    global _together, _split
+    before = _together, _split
+    _together = _split = False
+    try:
+        yield
+    finally:
+        _together, _split = before
+
+
 def join() -> None:
     """Enter the group of processes, if ``torchrun`` started more than one."""
     if n_launched() > 1 and not dist.is_initialized():
@@ -128,6 +140,24 @@ def file_from_first(path: str | Path) -> bytes | None:
 def everyones(value: Tensor) -> list[Tensor]:
     """Return every process's ``value`` in every process, in their order; the shapes have to agree."""
     return [*_joined(value[None], [1] * n_processes())] if _together else [value]
+
+
+@contextmanager
+def stopping_all() -> Iterator[None]:
+    """Let an error in one process stop every process: none waits for one that has gone.
+
+    Only for work in which no process waits for another.
+    """
+    error = None
+    try:
+        yield
+    except Exception as found:
+        error = found
+    failed = largest(0 if error is None else rank() + 1)
+    if error is not None:
+        raise error
+    if failed:
+        raise ValueError(f"process {failed - 1} stopped with an error, which its own message names; so do the others.")
 
 
 # -- sums ------------------------------------------------------------------------------------------------------------

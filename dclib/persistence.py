@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -27,9 +28,12 @@ def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, RandomAffine):
             return {"RandomAffine": asdict(value)}
-        if isinstance(value, list | tuple):
-            return type(value)(plain(item) for item in value)
-        known = value is None or isinstance(value, bool | int | float | str | np.generic)
+        if isinstance(value, list | np.ndarray | range):
+            return [plain(item) for item in value]
+        if isinstance(value, tuple):
+            return tuple(plain(item) for item in value)
+        value = value.item() if isinstance(value, np.generic) else value
+        known = value is None or isinstance(value, bool | int | float | str)
         return value if known else {"other": f"{type(value).__module__}.{type(value).__qualname__}"}
 
     return {name: plain(value) for name, value in parameters.items()}
@@ -55,7 +59,8 @@ class Persistent:
         Where and how to run (``device``, ``callback``, ``verbose``, ``checkpoint``) is not stored.
         """
         check_is_fitted(self)
-        content = {"found": self._found(), "own": self.network is not None, "network": self._network_state()}
+        found = {"found": self._found(), "tensors": self._tensors()}
+        content = found | {"own": self.network is not None, "network": self._network_state()}
         return store.write(path, "estimator", self._identity() | content)
 
     def _found(self) -> dict[str, Any]:
@@ -65,10 +70,14 @@ class Persistent:
             found["feature_names_in_"] = [str(name) for name in found["feature_names_in_"]]
         return found
 
-    def _take(self, found: dict[str, Any]) -> None:
-        """Set the fitted attributes that :meth:`_found` returned."""
+    def _tensors(self) -> list[str]:
+        """Return the names of the fitted attributes that are tensors: a file holds them and arrays alike."""
+        return [name for name, value in self._found().items() if isinstance(value, Tensor)]
+
+    def _take(self, found: dict[str, Any], tensors: Sequence[str] = ()) -> None:
+        """Set the fitted attributes that :meth:`_found` and :meth:`_tensors` returned."""
         for name, value in found.items():
-            setattr(self, name, value.numpy() if isinstance(value, Tensor) else value)
+            setattr(self, name, value.numpy() if isinstance(value, Tensor) and name not in tensors else value)
         if "feature_names_in_" in found:
             self.feature_names_in_ = np.array(found["feature_names_in_"], dtype=object)
 
@@ -100,10 +109,11 @@ class Persistent:
             If the file is damaged, cut short, of another kind or class, or from a newer version of dclib.
         """
         content = store.read(path, "estimator")
-        model = cls._class_named(content["class"], path)(**_unplain(content["parameters"]), network=network)
-        if content["own"] and network is None:
+        own = {} if network is None else {"network": network}  # a subclass may have no such parameter
+        model = cls._class_named(content["class"], path)(**_unplain(content["parameters"]), **own)
+        if content["own"] and model.network is None:
             raise ValueError(f"{path} was fitted on a network of its own; pass one like it: load(path, network=…).")
-        model._take(content["found"])
+        model._take(content["found"], content.get("tensors", ()))
         model.network_ = model.build(model.n_features_in_)
         model._set_network(content["network"])
         model.network_.to(pick_device(model.device)).eval()
@@ -132,8 +142,8 @@ class Persistent:
         Parts come and go in training: the map that whitens, modules that were installed, centroids.
         """
         network, state = self.network_, found["values"]
-        device = next(network.parameters()).device
-        if self.white_:
+        device = self._network_device()
+        for _ in range(self.white_):
             same = fixed_linear(torch.eye(self.width_), torch.zeros(self.width_)).to(device)
             after, before = same, copy.deepcopy(same)
             network.encoder = nn.Sequential(network.encoder, after)
@@ -172,6 +182,7 @@ class Persistent:
             "engine": engine.state(),
             "network": self._network_state(),
             "found": found,
+            "tensors": self._tensors(),
             **each,
             "seconds": time.perf_counter() - self._began,
         }
@@ -205,7 +216,7 @@ class Persistent:
 
     def _restore(self, saved: dict[str, Any], engine: Engine) -> None:
         """Take up a run where its checkpoint left it."""
-        self._take(saved["found"])
+        self._take(saved["found"], saved.get("tensors", ()))
         if parallel.is_split() and "labels_" in saved["found"]:
             self.labels_ = parallel.own_rows(saved["found"]["labels_"], len(engine.x)).numpy()
         self._set_network(saved["network"])

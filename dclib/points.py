@@ -20,17 +20,24 @@ def is_large_map(x: object) -> bool:
 
 
 def parts(x: NDArray) -> Iterator[NDArray]:
-    """Return the rows of ``x`` (n, …) some 64 MiB at a time; pages of a large map are let go after use."""
+    """Return the rows of ``x`` (n, …) some 64 MiB at a time; pages of a large map are let go after use.
+
+    Half precision comes as float32, in which differences and squares do not overflow.
+    """
     rows = max(1, CHUNK // max(1, x[:1].nbytes))
     for start in range(0, len(x), rows):
-        yield x[start : start + rows]
+        part = x[start : start + rows]
+        yield part.astype(np.float32) if part.dtype == np.float16 else part
         release(x)
 
 
 def release(x: NDArray) -> None:
-    """Let go of the pages of a large memory map that this process has read; they can be read again."""
+    """Let go of the pages of a large memory map that this process has read; they can be read again.
+
+    Not of a private map (mode ``"c"``): what its owner wrote is in those pages and nowhere else.
+    """
     mapped = getattr(x, "_mmap", None)
-    if is_large_map(x) and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+    if is_large_map(x) and x.mode != "c" and mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 

@@ -120,7 +120,8 @@ def _pack(value: Any, arrays: dict[str, NDArray]) -> Any:
     if isinstance(value, Mapping):
         return {"mapping": [[_pack(key, arrays), _pack(item, arrays)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
-        return {type(value).__name__: [_pack(item, arrays) for item in value]}
+        kind = "list" if isinstance(value, list) else "tuple"  # a torch.Size is a tuple too
+        return {kind: [_pack(item, arrays) for item in value]}
     raise TypeError(f"a {type(value).__name__} can't be stored: {value!r}")
 
 

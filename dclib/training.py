@@ -233,14 +233,15 @@ def in_batches(function: Callable[[Tensor], Tensor], x: Tensor | Rows) -> Tensor
         Points (n, …).
     """
     mine = parallel.share(torch.arange(len(x)))
-    start, stop = int(mine[0]), int(mine[-1]) + 1
-    return parallel.gathered(in_parts(function, x, start, stop), len(x))
+    start = int(mine[0]) if len(mine) else 0  # of more processes than points, some have none
+    return parallel.gathered(in_parts(function, x, start, start + len(mine)), len(x))
 
 
 def in_parts(function: Callable[[Tensor], Tensor], x: Tensor | Rows, start: int = 0, stop: int | None = None) -> Tensor:
     """Apply ``function`` to the rows of ``x`` from ``start`` to ``stop``, a large batch at a time, in this process."""
     stop = len(x) if stop is None else stop
-    return torch.cat([function(x[i : min(i + EVALUATION_BATCH, stop)]) for i in range(start, stop, EVALUATION_BATCH)])
+    starts = range(start, stop, EVALUATION_BATCH) or [start]
+    return torch.cat([function(x[i : min(i + EVALUATION_BATCH, stop)]) for i in starts])
 
 
 def fit_kmeans(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0) -> KMeans:
@@ -454,7 +455,8 @@ def check_network(network: nn.Module, encode: Callable[[Tensor], Tensor], x: Ten
     """
     values = [*network.state_dict().values(), encode(x)]
     whole = torch.stack([value.isfinite().all() for value in values]).all()
-    check_finite(0.0 if whole else math.nan, where, "a weight or a code")
+    broken = parallel.largest(int(not whole))  # anywhere: no process goes on alone
+    check_finite(math.nan if broken else 0.0, where, "a weight or a code")
 
 
 def effective_number(sizes: NDArray) -> float:

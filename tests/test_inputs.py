@@ -149,6 +149,19 @@ def test_a_network_without_a_decoder_is_enough_where_nothing_is_reconstructed():
             refused.fit(X)
 
 
+def test_points_of_another_shape_than_the_network_reads_are_refused():
+    x = X.reshape(200, 3, 4)
+    model = small(DBC, hidden=(4,)).fit(x)
+    for same in (X, x, x[:, None]):
+        np.testing.assert_array_equal(model.predict(same), model.labels_)
+    with pytest.raises(ValueError, match=r"points are of shape \(4, 3\), and the network reads \(3, 4\)"):
+        model.predict(X.reshape(200, 4, 3))
+    with pytest.raises(ValueError, match=r"points are of shape \(2, 6\), and the network reads \(3, 4\)"):
+        small(DBC, hidden=(4,), shape=(3, 4)).fit(X.reshape(200, 2, 6))
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        small(DEC).fit(np.empty((0, 3, 4)))
+
+
 # -- augmentation ---------------------------------------------------------------------------------------------------
 
 
@@ -162,6 +175,21 @@ def test_an_augmentation_of_another_shape_is_refused_by_name():
 
 
 # -- words ----------------------------------------------------------------------------------------------------------
+
+
+@every_method
+def test_a_parameter_out_of_range_is_refused_before_training(cls):
+    known = cls().get_params()
+    for name, value in {"epochs": -3, "tol": 7.0, "overcluster": -1, "n_init": 0, "directions": "no"}.items():
+        if name in known:
+            with pytest.raises(ValueError, match=f"'{name}' parameter of {cls.__name__} must be"):
+                small(cls, **{name: value}).fit(X)
+
+
+def test_constraints_are_the_class_and_its_parents():
+    assert "epochs" in METHODS["dcn"]._parameter_constraints
+    for cls in METHODS.values():
+        assert cls().get_params().keys() == cls._parameter_constraints.keys()
 
 
 @every_method
@@ -195,7 +223,11 @@ def test_predict_after_a_fit_that_broke_off_says_not_fitted():
     assert model.fit(X).predict(X).shape == (200,)
     with pytest.raises(ValueError, match="n_samples=3"):
         model.fit(X[:3])
-    assert model.predict(X).shape == (200,), "a fit that was refused before training leaves the earlier one"
+    labels = model.predict(X)
+    for refused in (X[:3, :5], X.astype(np.float64) * 1e300, np.full((9, 12), np.nan)):
+        with pytest.raises(ValueError, match="n_samples=3|out of a float's range|NaN"):
+            model.fit(refused)
+        np.testing.assert_array_equal(model.predict(X), labels, "a fit that was refused leaves the earlier one")
 
 
 # -- unequal groups -------------------------------------------------------------------------------------------------
@@ -261,6 +293,30 @@ def test_doubles_take_one_copy_until_the_weights_change():
         next(model.network_.encoder.parameters()).mul_(2)
     assert not np.allclose(first, model.transform(X.astype(np.float64)))
     np.testing.assert_allclose(model.transform(X.astype(np.float64)), model.transform(X), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float16, np.float32])
+def test_a_memory_map_gives_the_answer_of_an_array_and_keeps_what_is_written_there(kind, tmp_path, monkeypatch):
+    x = (np.rint(X - X.min()) * (1500 if kind is np.float16 else 4)).astype(kind)
+    np.zeros_like(x).tofile(tmp_path / "x")
+    expected = small(DEC).fit(x)
+    monkeypatch.setattr("dclib.points.IN_MEMORY", 10)
+    for mode in ("c", "r+"):  # private: what is written is in memory alone
+        mapped = np.memmap(tmp_path / "x", kind, mode, shape=x.shape)
+        mapped[:] = x
+        model = small(DEC).fit(mapped)
+        np.testing.assert_array_equal(mapped, x)
+        np.testing.assert_array_equal(model.labels_, expected.labels_)
+        assert model.scale_ == expected.scale_
+
+
+def test_soft_assignments_of_many_points_are_not_all_in_memory_at_once():
+    model, rows = small(DEC).fit(X), []
+    known = model.soft_assign
+    model.soft_assign = lambda z: rows.append(len(z)) or known(z)
+    many = np.tile(X, (100, 1))
+    assert model.predict(many).shape == (20_000,) and model.predict_proba(many).shape == (20_000, 4)
+    assert max(rows) < 10_000
 
 
 # -- threads --------------------------------------------------------------------------------------------------------

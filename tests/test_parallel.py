@@ -245,6 +245,39 @@ def test_split_data_is_clustered_as_one_set(tmp_path, free_port):
         np.testing.assert_allclose(each["covariance"], np.cov(x.T), atol=1e-9)
 
 
+def _hard_cases(rank: int, folder: Path) -> dict:
+    x = np.random.default_rng(0).standard_normal((60, 16)).astype(np.float32)
+    how = DEC.settings("quick") | {"n_clusters": 2, "random_state": 0, "whiten": True}
+
+    def refused(points):
+        try:
+            DEC(**how).fit(points, split=True)
+        except ValueError as error:
+            return str(error)
+
+    few = DEC(**how).fit(x[:59] if rank == 0 else x[59:], split=True)
+    alike = DEC(**how).fit(np.full((20, 16), float(rank)), split=True)
+    own = (lambda model: model.transform(x[:7])) if rank == 0 else None
+    return {
+        "few": [len(few.labels_), float(few.network_.centroids.sum())],
+        "alike": len(alike.labels_),
+        "fewer than processes": DEC(**how).fit(x[:2]).labels_.tolist(),
+        "callback": float(DEC(**how, callback=own).fit(x).network_.centroids.sum()),
+        "NaN": refused(np.where(rank == 1, np.nan, x)),
+        "widths": refused(x[:, rank:]),
+    }
+
+
+def test_no_process_waits_for_one_that_has_less_or_goes(tmp_path, free_port):
+    first, second, third = spawn(_hard_cases, tmp_path, free_port, 3)
+    assert [each["few"][0] for each in (first, second, third)] == [59, 1, 1]
+    for name in ("fewer than processes", "callback", "alike"):
+        assert first[name] == second[name] == third[name]
+    assert first["few"][1] == second["few"][1]
+    assert "NaN" in second["NaN"] and first["NaN"] == third["NaN"] and "process 1 stopped" in first["NaN"]
+    assert "a point has 14 values in one process and 16 in another" in first["widths"] == third["widths"]
+
+
 class Killed(Exception):
     pass
 

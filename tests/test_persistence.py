@@ -14,7 +14,7 @@ from dclib import DEC, store
 from dclib.augment import RandomAffine
 from dclib.base import DeepClusterer
 from dclib.methods import METHODS
-from dclib.networks import mlp_autoencoder
+from dclib.networks import Autoencoder, mlp_autoencoder
 
 X, _ = make_blobs(400, centers=4, n_features=16, random_state=1, cluster_std=6)
 X = X.astype(np.float32)
@@ -184,3 +184,53 @@ def test_a_wrong_file_is_refused(tmp_path):
 def test_an_unfitted_estimator_has_nothing_to_save(tmp_path):
     with pytest.raises(ValueError, match="not fitted"):
         DEC(4).save(tmp_path / "model.dclib")
+
+
+class Brief(DEC):
+    """A method that passes no keywords on."""
+
+    def __init__(self, n_clusters: int = 4, *, speed: float = 1e-3) -> None:
+        super().__init__(n_clusters, hidden=(8,), pretrain_epochs=1, epochs=1, lr=speed, random_state=0)
+        self.speed = speed
+
+
+class Twice(METHODS["autoencoder-kmeans"]):
+    """A method that whitens two times, and keeps a tensor."""
+
+    def phases(self, n):
+        return [self.pretraining(), *super().phases(n)]
+
+    def conclude(self):
+        self.prior_ = torch.ones(4)
+
+
+def untouched():
+    return Autoencoder(nn.Identity(), nn.Identity())
+
+
+@pytest.mark.parametrize(
+    ("model", "network"),
+    [
+        (Brief(4), None),
+        (small(Twice, whiten=True), None),
+        (small(DEC, hidden=np.array([17])), None),
+        (small(DEC, hidden=range(8, 6, -1)), None),
+        (small(METHODS["dbc"], shape=torch.Size([4, 4]), hidden=(4,)), None),
+        (small(METHODS["autoencoder-kmeans"], network=untouched(), pretrain_epochs=0), untouched()),
+    ],
+    ids=["no keywords", "whitened twice", "array", "range", "torch.Size", "no weight"],
+)
+def test_unusual_estimators_come_back_whole(model, network, tmp_path):
+    path = model.fit(X).save(tmp_path / "model.dclib")
+    found = type(model).load(path, network=network)
+    assert found.transform(X).tobytes() == model.transform(X).tobytes()
+    np.testing.assert_array_equal(found.fit(X).labels_, model.labels_)
+    assert isinstance(getattr(found, "prior_", torch.ones(1)), torch.Tensor), "a tensor comes back as one"
+
+
+def test_another_array_of_widths_is_another_run(tmp_path):
+    path = tmp_path / "run.dclib"
+    with pytest.raises(Killed):
+        small(DEC, hidden=np.array([17]), checkpoint=path, callback=killed_after(1)).fit(X)
+    with pytest.raises(ValueError, match=r"hidden is \[17\], and here it is \[18\]"):
+        small(DEC, hidden=np.array([18]), checkpoint=path).fit(X)

@@ -13,7 +13,7 @@ from dclib import parallel
 from dclib.base import POSITIVE
 from dclib.phases import Batch, Points
 from dclib.refining import RefiningClusterer
-from dclib.training import in_batches
+from dclib.training import in_batches, in_parts
 
 
 def soft_assignment(z: Tensor, centroids: Tensor, alpha: float = 1.0) -> Tensor:
@@ -143,9 +143,9 @@ class DEC(RefiningClusterer):
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) with the largest q."""
-        return self.soft_assign(z).argmax(dim=1)
+        return in_parts(lambda part: self.soft_assign(part).argmax(dim=1), z)
 
     @torch.no_grad()
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Return the soft assignments q (n, K) of the points ``X`` (n, D)."""
-        return self.soft_assign(self._codes(self._validated(X))).cpu().numpy()
+        return in_parts(self.soft_assign, self._codes(self._validated(X))).cpu().numpy()
