@@ -41,7 +41,7 @@ class Engine:
     def __init__(self, model: "DeepClusterer", x: Points) -> None:
         self.model, self.x = model, x
         model._engine = self
-        self.place: dict[str, Any] = {"phase": 0, "begun": False, "epoch": 0}
+        self.place: dict[str, Any] = {"phase": 0, "begun": False, "epoch": 0, "step": 0}
         self.movers: list[Mover] = []
         self._resumed: list[Any] = []
         self._good: dict[str, Tensor] | None = None
@@ -59,7 +59,7 @@ class Engine:
             if phase.end is not None:
                 phase.end(self.x)
             self.movers = []
-            self._save(phase=self.place["phase"] + 1, begun=False, epoch=0)
+            self._save(phase=self.place["phase"] + 1, begun=False, epoch=0, step=0)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold of the loop itself."""
@@ -67,7 +67,7 @@ class Engine:
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from what :meth:`state` returned."""
-        self.place, self._resumed = dict(state["place"]), state["optimizers"]
+        self.place, self._resumed = self.place | state["place"], state["optimizers"]
 
     def _save(self, **place: Any) -> None:
         self.place |= place
@@ -116,8 +116,9 @@ class Engine:
             self._make_movers(phase)
         self._follow()
         state, totals = copy_state(self.network), Totals()
-        for number, index in enumerate(self._order(phase)):
-            self._step(phase, index, number, totals)
+        for index in self._order(phase):
+            self.place["step"] += 1
+            self._step(phase, index, totals)
         self.network.eval()
         parallel.mean_buffers(self.network)
         loss, losses = totals.means()
@@ -133,6 +134,8 @@ class Engine:
         """Return this epoch's mini-batches, already on the device."""
         n = len(self.x)
         order = torch.cat([*batches(n, self.model.batch_size)]) if phase.order is None else phase.order(n).cpu()
+        if phase.order is not None and parallel.largest(int(len(order) == 0)):
+            raise ValueError(f"order of phase {phase.name!r} returned no place to visit.")
         return self._cut(parallel.agreed(order).to(self.x.device))
 
     def _cut(self, order: Tensor) -> Sequence[Tensor]:
@@ -144,18 +147,18 @@ class Engine:
         steps = parallel.largest(-(-len(order) // own))
         return order.repeat(-(-steps * own // len(order)))[: steps * own].split(own)
 
-    def _step(self, phase: Phase, index: Tensor, number: int, totals: "Totals") -> None:
+    def _step(self, phase: Phase, index: Tensor, totals: "Totals") -> None:
         """Take every update that is due on the mini-batch ``index``."""
         model, points = self.model, self.x[index]
         views = [model.augment(points) if model.augment else points for _ in range(phase.views)]  # of all: every
         x, index_, *views = (parallel.share(value) for value in (points, index, *views))  # process draws the same
         part = 1 / parallel.n_processes() if parallel.is_split() else len(index_) / len(index)
-        for number_of, mover in enumerate(self.movers):
+        for number, mover in enumerate(self.movers):
             batch = Batch(x, views[0], index_, model.encode, tuple(views[1:]))
-            if (number + 1) % mover.update.every == 0:
+            if self.place["step"] % mover.update.every == 0:
                 self.network.train(len(index_) > 1)  # one point has no spread for batch norm to divide by
                 loss = mover.step(batch, part, autocast(self.x.device, model.precision))
-                totals.add(number_of, loss, batch)
+                totals.add(number, loss, batch)
         if phase.after_step is not None:
             with torch.no_grad():
                 phase.after_step(batch)
@@ -168,7 +171,9 @@ class Engine:
             few = self.x[: self.model.batch_size]
             check_network(self.network, self.model.encode, few, where)  # the last step has no loss behind it
         except NonFiniteLossError:
-            self.network.load_state_dict(self._good or state)
+            good = self._good or state
+            same = {name: value.shape for name, value in good.items()} == {n: v.shape for n, v in state.items()}
+            self.network.load_state_dict(good if same else state)  # a hook may have made a part anew in between
             raise
         self._good = state  # from here a whole epoch went well
 
@@ -220,18 +225,20 @@ class Mover:
 
     def __init__(self, network: nn.Module, update: Update, steps: int) -> None:
         self.network, self.update = network, update
-        self.optimizers = [d.optimizer(d.parameters(network), d.lr) for d in update.descents]
+        self.parts = [d.parameters(network) for d in update.descents]
+        self.optimizers = [d.optimizer(part, d.lr) for d, part in zip(update.descents, self.parts, strict=True)]
         pairs = zip(update.descents, self.optimizers, strict=True)
         self.schedules = [d.schedule(optimizer, d.lr, steps) for d, optimizer in pairs]
         self._loss: LossOf | None = None
 
     def follow(self) -> None:
         """Let the optimisers go on with the parameters that stayed, drop what has gone and take up what is new."""
-        for descent, optimizer in zip(self.update.descents, self.optimizers, strict=True):
-            (group,) = optimizer.param_groups
-            now, before = descent.parameters(self.network), group["params"]
+        for number, (descent, optimizer) in enumerate(zip(self.update.descents, self.optimizers, strict=True)):
+            now, before = descent.parameters(self.network), self.parts[number]
             if [*map(id, now)] != [*map(id, before)]:
-                group["params"] = now
+                if len(optimizer.param_groups) > 1:
+                    raise ValueError("a part was made anew, and an optimiser of several groups can't take it up.")
+                optimizer.param_groups[0]["params"] = self.parts[number] = now
                 for gone in set(before) - set(now):
                     optimizer.state.pop(gone, None)
                 self._loss = None

@@ -128,8 +128,8 @@ class RefiningClusterer(DeepClusterer):
         )
 
     def _start_round(self, x: Points, n_clusters: int, n_init: int) -> None:
-        """Start ``n_clusters`` clusters; before anything is refined, note how large K of them are."""
-        if not self.history_ or self.history_[-1]["phase"] == "pretrain":
+        """Start ``n_clusters`` clusters; before the first round, note how large K of them are."""
+        if not hasattr(self, "start_sizes_"):
             self.start_clusters(x, self.n_clusters, self.n_init)
             self.start_sizes_ = self._sizes(self.labels_, self.n_clusters)
             if n_clusters == self.n_clusters:

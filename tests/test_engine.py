@@ -12,9 +12,11 @@ from torch.distributions import Normal
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import cross_entropy, normalize
 
+from dclib import DEC
 from dclib.base import DeepClusterer
 from dclib.networks import Autoencoder, mlp, mlp_autoencoder
 from dclib.phases import Descent, Phase, Update, half_cosine, one_cycle, update
+from dclib.training import NonFiniteLossError
 
 X, Y = make_blobs(200, centers=4, n_features=12, random_state=1)
 X = X.astype(np.float32)
@@ -415,3 +417,111 @@ def test_the_schedule_of_a_subset_ends_where_it_should():
 
     small(Watched, batch_size=20).fit(X)
     assert len(rates) == 2 * 3 and rates[-1] < 0.1 * max(rates), "two epochs of three steps, one whole cycle"
+
+
+def players(every, **how):
+    """Return the game with another pace of the second player."""
+
+    class Game(Adversaries):
+        def phases(self, n):
+            (critic, _), start = super().phases(n)[0].updates, super().phases(n)[1]
+            return [Phase("game", 3, (critic, update(self.player_loss, 1e-3, "generator", every=every, **how))), start]
+
+    return Game
+
+
+def test_every_counts_the_steps_of_the_phase_and_not_those_of_an_epoch():
+    losses = [record["losses"] for record in small(players(5)).fit(X).history_]  # three epochs of four steps
+    assert ["L_G" in each for each in losses] == [False, True, True]
+
+
+def test_the_schedule_of_a_player_that_waits_ends_where_it_should(tmp_path):
+    rates = []
+
+    class Watched(players(3, schedule=one_cycle)):
+        def player_loss(self, batch):
+            rates.append(self._engine.movers[1].optimizers[0].param_groups[0]["lr"])
+            return super().player_loss(batch)
+
+    whole = small(Watched).fit(X)
+    assert len(rates) == 4 and rates[-1] < 1e-3 * max(rates), "every third of twelve steps, one whole cycle"
+    with pytest.raises(Killed):
+        small(Watched, checkpoint=tmp_path / "run", callback=killed_after(1)).fit(X)
+    resumed = small(Watched, checkpoint=tmp_path / "run").fit(X)
+    assert [r["loss"] for r in resumed.history_] == [r["loss"] for r in whole.history_]
+
+
+def test_divergence_is_told_even_if_a_part_was_made_anew_since():
+    class Breaks(Merging):
+        def pull(self, batch):
+            return super().pull(batch) * (torch.nan if len(self.history_) == 2 else 1)
+
+    with pytest.raises(NonFiniteLossError, match="epoch 3 of phase 'merge'"):
+        small(Breaks).fit(X)
+
+
+def test_a_module_made_in_a_phase_without_epochs_answers_as_in_evaluation():
+    class Head(NewHeads):
+        def new_head(self, width, n_clusters):
+            return nn.Sequential(nn.Dropout(0.9), nn.Linear(width, n_clusters))
+
+        def phases(self, n):
+            return [Phase("head", begin=self.relabel)]
+
+        def assign(self, z):
+            return self.network_.head(z.float()).argmax(dim=1)
+
+    model = small(Head).fit(X)
+    np.testing.assert_array_equal(model.predict(X), model.predict(X))
+
+
+def test_a_second_fit_knows_nothing_of_the_first():
+    model = small(Pairs).fit(X)
+    gaps = [record["gap"] for record in model.history_]
+    assert [record["gap"] for record in model.fit(X).history_] == gaps
+
+
+def test_whitening_is_refused_where_the_encoder_returns_more_than_the_code():
+    with pytest.raises(ValueError, match="code of Variational.*whiten=False"):
+        small(Variational, whiten=True).fit(X)
+
+
+def test_a_round_may_follow_any_phase():
+    class Warm(DEC):
+        def phases(self, n):
+            return [
+                Phase("warm", 2, (update(self.representation_loss, 1e-3),)),
+                *self.first_round(n),
+                self.last_round(),
+            ]
+
+    model = small(Warm, epochs=2, overcluster=2, overcluster_epochs=1).fit(X)
+    assert [record["phase"] for record in model.history_][:3] == ["warm", "warm", "overcluster"]
+    assert model.start_sizes_.shape == (4,)
+
+
+def test_an_order_of_no_point_is_named():
+    class Unsure(Stages):
+        def choose(self, x):
+            self._sure = torch.zeros(0, dtype=torch.int64)
+
+    with pytest.raises(ValueError, match="order of phase 'confirm' returned no place"):
+        small(Unsure).fit(X)
+
+
+def test_an_optimiser_may_have_groups_of_its_own():
+    def grouped(parameters, lr):
+        return torch.optim.Adam([{"params": [p], "weight_decay": 1e-3 * p.ndim} for p in parameters], lr)
+
+    class Grouped(Information):
+        def phases(self, n):
+            return [Phase("inform", 2, (update(self.information_loss, 1e-2, optimizer=grouped),))]
+
+    class Remade(Merging):
+        def phases(self, n):
+            learn = update(self.pull, 1e-2, optimizer=grouped)
+            return [Phase("merge", 2, (learn,), begin=self.begin, before_epoch=self.merge)]
+
+    assert len(small(Grouped).fit(X).history_) == 2
+    with pytest.raises(ValueError, match="optimiser of several groups"):
+        small(Remade, pretrain_epochs=2).fit(X)
