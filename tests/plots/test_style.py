@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 from dclib import plots
-from dclib.plots import charts, images, maps, scores
+from dclib.plots import charts, diagrams, images, maps, scores
 
 DIGITS = load_digits()
 X, Y = (DIGITS.data / 16).astype(np.float32), DIGITS.target
@@ -26,6 +26,7 @@ DRAWINGS = {
     "lines": lambda ax: plots.lines(X[0], {"a": X[1]}, diagonal=True, ax=ax),
     "score_curves": lambda ax: plots.score_curves([2, 4, 8], {"ACC": [0.1, 0.2, 0.3]}, ax=ax),
     "histograms": lambda ax: plots.histograms({"a": X[:, 0], "b": X[:, 1]}, marks={"mean": 0.5}, ax=ax),
+    "diagram": lambda ax: plots.diagram("dec", ax=ax),
     "score_scatter": lambda ax: plots.score_scatter({"a": ([1, 2], [0.5, 0.7]), "b": ([3], [0.6])}, ax=ax),
 }
 
@@ -61,7 +62,7 @@ def test_every_drawing_is_tested_here() -> None:
 
 
 def test_the_package_offers_every_public_figure_of_its_modules() -> None:
-    modules = [charts, images, maps, scores]
+    modules = [charts, diagrams, images, maps, scores]
     public = {n for m in modules for n, v in vars(m).items() if getattr(v, "__module__", "") == m.__name__}
     assert {name for name in public if not name.startswith("_")} <= set(plots.__all__)
 
