@@ -364,7 +364,7 @@ class DeepClusterer(
         n, z = len(z), parallel.all_rows(z)
         with parallel.together(split=False):
             labels = parallel.from_first(torch.as_tensor(STARTS[self.start](z, self.n_clusters, **how)))
-        start_at_labels(self.network_, z, labels.numpy())
+        start_at_labels(self.network_, z, labels.numpy(), self.n_clusters)
         self.labels_ = parallel.own_rows(labels, n).numpy()
 
     def placed(self, z: Tensor) -> Tensor:

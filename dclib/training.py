@@ -336,12 +336,13 @@ def fit_spectral(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int
 STARTS = {"spectral": fit_spectral, "mixture": fit_mixture}
 
 
-def start_at_labels(network: nn.Module, z: Tensor, labels: NDArray) -> None:
-    """Put the centroid of each cluster at the mean of its codes ``z`` (n, d)."""
+def start_at_labels(network: nn.Module, z: Tensor, labels: NDArray, n_clusters: int) -> None:
+    """Put the centroid of each of K clusters at the mean of its codes ``z`` (n, d); of an empty one, at that of all."""
     index = torch.as_tensor(labels, device=z.device)
-    n_clusters = int(index.max()) + 1
     sums = torch.zeros(n_clusters, z.shape[1], dtype=torch.float64, device=z.device).index_add_(0, index, z.double())
-    network.centroids = nn.Parameter((sums / torch.bincount(index)[:, None]).to(z))
+    counts = torch.bincount(index, minlength=n_clusters)[:, None]
+    means = torch.where(counts > 0, sums / counts.clamp_min(1), z.double().mean(dim=0))
+    network.centroids = nn.Parameter(means.to(z))
 
 
 def start_at_kmeans(

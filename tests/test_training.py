@@ -277,6 +277,7 @@ def test_other_starts_find_what_kmeans_cuts_across(start, points, most):
 def test_centroids_start_at_the_means_of_the_labels():
     z, labels = torch.arange(12.0).view(6, 2), np.array([1, 0, 1, 2, 2, 0])
     network = torch.nn.Module()
-    start_at_labels(network, z, labels)
+    start_at_labels(network, z, labels, 4)
     for k in range(3):
         torch.testing.assert_close(network.centroids[k].detach(), z[labels == k].mean(dim=0))
+    torch.testing.assert_close(network.centroids[3].detach(), z.mean(dim=0))  # an empty cluster
