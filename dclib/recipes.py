@@ -74,7 +74,7 @@ PROFILES = ("book", "full")
 
 
 def ours(method: str, profile: str) -> dict[str, str]:
-    """Return the recipe of a profile as :data:`PAPER` has the paper's, from the parameters that would run.
+    """Return the recipe of a profile as ``PAPER`` has the paper's, from the parameters that would run.
 
     Parameters
     ----------
