@@ -4,7 +4,7 @@
     const body = board.querySelector("tbody"), rows = [...body.rows];
     const heads = [...board.querySelectorAll("thead th")];
     const selects = [...board.querySelectorAll("select[data-filter]")];
-    const find = board.querySelector("[data-find]"), plain = board.querySelector("[data-plain]");
+    const find = board.querySelector("[data-find]"), plain = board.querySelector("input[data-plain]");
 
     const show = () => {
       const words = find.value.trim().toLowerCase();

@@ -186,7 +186,7 @@ def test_the_leaderboard_sorts_filters_and_can_be_downloaded(page: Page, base_ur
     page.locator("select[data-filter=whose]").select_option("ours")
     page.locator("[data-find]").fill("idec")
     assert 0 < rows.count() < 5 and "IDEC" in rows.first.inner_text()
-    page.locator("[data-plain]").check()
+    page.locator("input[data-plain]").check()
     assert f"{rows.count()} of" in page.locator("[data-count]").inner_text()
     for kind in ("csv", "json"):
         answer = page.request.get(f"{base_url}/_static/leaderboard.{kind}")
