@@ -67,6 +67,20 @@ def _autoencoder(*more: tuple[str, Node]) -> dict[str, Node]:
 
 CODE = [("x", "view"), ("view", "f"), ("f", "z")]
 DRAWN = [*CODE, ("z", "g"), ("g", "L_R")]
+TARGETED = [*DRAWN, ("z", "q"), ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("x", "all", "stop")]
+
+
+def _with_target(loss: str, target: str, how: str, error: str) -> dict[str, Node]:
+    """Return the boxes of DEC and its relatives: soft assignments against a target made from those of all points."""
+    return _autoencoder(
+        ("q", Node(4, 1, "$q$: Student t to\ncentroids $\\mu$", "module")),
+        ("L_C", Node(5.2, 1, loss, "loss")),
+        ("p", Node(5.2, 0, f"{target}\nonce an epoch", "held")),
+        ("all", Node(3, 0, f"$q$ of all points,\n{how}", "held")),
+        ("L_R", Node(5.2, 2, f"$L_R$: {error}", "loss")),
+    )
+
+
 DIAGRAMS: dict[str, Diagram] = {
     "autoencoder-kmeans": Diagram(
         _autoencoder(("k", Node(4, 0, "k-means\non all codes", "held")), ("c", Node(5.2, 0, "clusters"))),
@@ -75,41 +89,23 @@ DIAGRAMS: dict[str, Diagram] = {
         " is the only loss. k-means looks at the codes afterwards; no gradient comes back from it.",
     ),
     "dec": Diagram(
-        _autoencoder(
-            ("q", Node(4, 1, "$q$: Student t to\ncentroids $\\mu$", "module")),
-            ("L_C", Node(5.2, 1, "$L_C=KL(P\\|Q)$", "loss")),
-            ("p", Node(5.2, 0, "target $p\\propto q^2/f$\nonce an epoch", "held")),
-            ("all", Node(3, 0, "$q$ of all points,\nas they are", "held")),
-            ("L_R", Node(5.2, 2, "$L_R$: in the first\nphase only", "loss")),
-        ),
-        [*DRAWN, ("z", "q"), ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("x", "all", "stop")],
+        _with_target("$L_C=KL(P\\|Q)$", "target $p\\propto q^2/f$", "as they are", "in the first\nphase only"),
+        TARGETED,
         "In the first phase an autoencoder learns from the reconstruction error. In the second the decoder is"
         " dropped: codes of views go to soft assignments q with trained centroids, and the loss is the "
         "divergence of q from a target p. The target is made once an epoch from the assignments of all points"
         " as they are; no gradient flows through it.",
     ),
     "idec": Diagram(
-        _autoencoder(
-            ("q", Node(4, 1, "$q$: Student t to\ncentroids $\\mu$", "module")),
-            ("L_C", Node(5.2, 1, "$\\gamma\\, L_C=\\gamma\\, KL(P\\|Q)$", "loss")),
-            ("p", Node(5.2, 0, "target $p$\nonce an epoch", "held")),
-            ("all", Node(3, 0, "$q$ of all points,\nas they are", "held")),
-            ("L_R", Node(5.2, 2, "$L_R$: in both\nphases", "loss")),
-        ),
-        [*DRAWN, ("z", "q"), ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("x", "all", "stop")],
+        _with_target("$\\gamma\\, L_C=\\gamma\\, KL(P\\|Q)$", "target $p$", "as they are", "in both\nphases"),
+        TARGETED,
         "As DEC, with the decoder kept in the second phase: the codes feel the reconstruction error and, "
         "times gamma, the divergence from the target. No gradient flows through the target.",
     ),
     "dbc": Diagram(
-        _autoencoder(
-            ("f", Node(2, 1, "convolutions,\nbatch norm", "module")),
-            ("q", Node(4, 1, "$q$: Student t to\ncentroids $\\mu$", "module")),
-            ("L_C", Node(5.2, 1, "$L_C=KL(R\\|Q)$", "loss")),
-            ("p", Node(5.2, 0, "target $r\\propto q^a$\nonce an epoch", "held")),
-            ("all", Node(3, 0, "$q$ of all points,\nevaluation mode", "held")),
-            ("L_R", Node(5.2, 2, "$L_R$: in the first\nphase only", "loss")),
-        ),
-        [*DRAWN, ("z", "q"), ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("x", "all", "stop")],
+        _with_target("$L_C=KL(R\\|Q)$", "target $r\\propto q^a$", "evaluation mode", "in the first\nphase only")
+        | {"f": Node(2, 1, "convolutions,\nbatch norm", "module")},
+        TARGETED,
         "As DEC, with a convolutional encoder with batch normalisation and a target that is q to a power a. "
         "The target is made in evaluation mode, where a code does not depend on its mini-batch; no gradient "
         "flows through it.",
