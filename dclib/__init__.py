@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dclib.data import Dataset, load
     from dclib.methods import DBC, DCN, DEC, DEN, DEPICT, IDEC, AutoencoderKMeans, AutoencoderSpectral
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "DBC",
     "DCN",

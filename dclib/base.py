@@ -24,7 +24,7 @@ from dclib.engine import Engine
 from dclib.inputs import ReadsPoints
 from dclib.networks import conv_autoencoder, mlp_autoencoder
 from dclib.persistence import Persistent
-from dclib.phases import Batch, Phase, Points, one_cycle, update
+from dclib.phases import OPTIMIZERS, SCHEDULES, Batch, Phase, Points, update
 from dclib.points import Rows, exact_type, on_device
 from dclib.profiles import profile
 from dclib.training import (
@@ -37,10 +37,10 @@ from dclib.training import (
     start_at_kmeans,
     start_at_labels,
     warn_of_empty_clusters,
-    whiten_code,
     without_denormals,
 )
 
+BUNDLED = 10_000  # points in the digits that come with the package
 COPIES: WeakKeyDictionary["DeepClusterer", tuple[Any, ...]] = WeakKeyDictionary()  # encoders in double precision
 POSITIVE = Interval(Real, 0, None, closed="neither")
 WEIGHT = Interval(Real, 0, None, closed="left")
@@ -103,7 +103,12 @@ class DeepClusterer(
     pretrain_epochs
         Passes over the data in the first phase.
     pretrain_lr
-        Highest learning rate of the first phase. It climbs there and falls again (one cycle).
+        Highest learning rate of the first phase.
+    pretrain_optimizer
+        ``"adam"``, or ``"sgd"`` with momentum 0.9.
+    pretrain_schedule
+        ``"one_cycle"``: the learning rate climbs to ``pretrain_lr`` and falls again; ``"half_cosine"``: it falls from
+        there to zero; ``"constant"``: it stays.
     batch_size
         Points in a mini-batch.
     augment
@@ -112,10 +117,6 @@ class DeepClusterer(
     reconstruct
         What the decoder should draw from an augmented point: ``"view"``, the point as it was seen (as Guo et al. 2018),
         or ``"clean"``, the point as it is, which makes the code forget the augmentation.
-    whiten
-        Give the code unit covariance before the clusters start; see :func:`~dclib.training.whiten_code`. It helps where
-        one long direction of the code hides the groups, and harms where groups are unequal or the spread is what tells
-        them apart. Without pretraining the network is taken as it is.
     start
         Where the clusters start: ``"kmeans"`` on the codes, as in the papers; ``"spectral"``, where the neighbour graph
         of the codes is thin; ``"mixture"``, a Gaussian mixture. k-means cuts across long groups, and which of its
@@ -131,6 +132,10 @@ class DeepClusterer(
     checkpoint
         A file to write after each epoch. If it is there when ``fit`` begins, the run goes on from it, and ends at the
         same bits as an unbroken one. It is removed when ``fit`` is done.
+    pretrained
+        A folder for networks after the first phase. A run whose first phase is the same as one that is kept there, of
+        this method or another, begins after it, ends at the same bits, and counts the time that it took. Points,
+        settings and ``random_state`` have to be the same; without a ``random_state`` nothing is kept.
     random_state
         One seed for weights, mini-batches and k-means. The global random state is left as it was.
     callback
@@ -163,11 +168,21 @@ class DeepClusterer(
 
     convolutional: ClassVar[bool] = False  # whether images get a convolutional network
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)  # of its layers, if ``hidden`` is ``None``
-    additions: ClassVar[dict[str, Any]] = {"whiten": True}  # what the profiles add to the paper's method
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
-        "full": {"pretrain_epochs": 60, "batch_size": 256},
+        "book": {"pretrain_steps": 3_200},
+        "full": {"pretrain_steps": 18_000, "batch_size": 256},
+        "paper": {
+            "hidden": (500, 500, 2000),
+            "pretrain_epochs": 300,
+            "pretrain_optimizer": "sgd",
+            "pretrain_schedule": "constant",
+            "pretrain_lr": 0.1,
+            "batch_size": 256,
+        },
+        "paper, usps": {"pretrain_epochs": 50, "pretrain_optimizer": "adam", "pretrain_lr": 1e-3},
     }
+    first_phase: ClassVar[tuple[str, ...]] = ()  # parameters of its own that bear on it
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_clusters": [COUNT],
         "network": [nn.Module, None],
@@ -176,15 +191,17 @@ class DeepClusterer(
         "latent_dim": [COUNT],
         "pretrain_epochs": [COUNT_OR_NONE],
         "pretrain_lr": [POSITIVE],
+        "pretrain_optimizer": [StrOptions(set(OPTIMIZERS))],
+        "pretrain_schedule": [StrOptions(set(SCHEDULES))],
         "batch_size": [COUNT],
         "augment": [callable, None],
         "reconstruct": [StrOptions({"view", "clean"})],
-        "whiten": ["boolean"],
         "start": [StrOptions({"kmeans", *STARTS})],
         "n_init": [COUNT],
         "device": [str, torch.device],
         "precision": [StrOptions(set(PRECISIONS))],
         "checkpoint": [str, Path, None],
+        "pretrained": [str, Path, None],
         "random_state": ["random_state"],
         "callback": [callable, None],
         "verbose": ["verbose"],
@@ -200,15 +217,17 @@ class DeepClusterer(
         latent_dim: int = 10,
         pretrain_epochs: int = 20,
         pretrain_lr: float = 2e-3,
+        pretrain_optimizer: str = "adam",
+        pretrain_schedule: str = "one_cycle",
         batch_size: int = 128,
         augment: Callable[[Tensor], Tensor] | None = None,
         reconstruct: str = "view",
-        whiten: bool = False,
         start: str = "kmeans",
         n_init: int = 20,
         device: str | torch.device = "auto",
         precision: str = "auto",
         checkpoint: str | Path | None = None,
+        pretrained: str | Path | None = None,
         random_state: int | np.random.RandomState | None = None,
         callback: Callable[["DeepClusterer"], None] | None = None,
         verbose: int = 0,
@@ -220,15 +239,17 @@ class DeepClusterer(
         self.latent_dim = latent_dim
         self.pretrain_epochs = pretrain_epochs
         self.pretrain_lr = pretrain_lr
+        self.pretrain_optimizer = pretrain_optimizer
+        self.pretrain_schedule = pretrain_schedule
         self.batch_size = batch_size
         self.augment = augment
         self.reconstruct = reconstruct
-        self.whiten = whiten
         self.start = start
         self.n_init = n_init
         self.device = device
         self.precision = precision
         self.checkpoint = checkpoint
+        self.pretrained = pretrained
         self.random_state = random_state
         self.callback = callback
         self.verbose = verbose
@@ -254,19 +275,41 @@ class DeepClusterer(
         cls._parameter_constraints = joined
 
     @classmethod
-    def settings(cls, name: str | None = None) -> dict[str, Any]:
+    def settings(cls, name: str | None = None, data: Dataset | None = None) -> dict[str, Any]:
         """Return the parameters in which a profile differs from the defaults, which are the paper's method.
+
+        A profile has its budget in steps, mini-batches, which mean the same whatever the number of points; here they
+        are turned into epochs.
 
         Parameters
         ----------
         name
-            ``"quick"``, ``"book"`` or ``"full"``; by default ``DCLIB_PROFILE`` decides.
+            ``"quick"``, ``"book"``, ``"full"`` or ``"paper"``; by default ``DCLIB_PROFILE`` decides.
+        data
+            What will be trained on: its number of points makes epochs of steps, and where a paper has other settings
+            for a data set, its name says so. By default the bundled 10,000 digits.
         """
+        size = profile(name)
         chosen: dict[str, Any] = {}
         for parent in reversed(cls.__mro__):
-            chosen |= parent.__dict__.get("additions", {})
-            chosen |= parent.__dict__.get("profiles", {}).get(profile(name), {})
-        return chosen
+            own = parent.__dict__.get("profiles", {})
+            chosen |= own.get(size, {}) | (own.get(f"{size}, {data.name}", {}) if data is not None else {})
+        return cls._in_epochs(chosen, BUNDLED if data is None else len(data))
+
+    @classmethod
+    def _in_epochs(cls, chosen: dict[str, Any], n: int) -> dict[str, Any]:
+        """Return settings with epochs of ``n`` points in place of steps."""
+        known = cls().get_params(deep=False) | chosen
+        an_epoch = -(-n // known["batch_size"])  # steps
+        lengths = {
+            "pretrain_steps": ("pretrain_epochs", an_epoch),
+            "refine_steps": ("epochs", known.get("update_interval") or an_epoch),
+        }
+        found = {name: value for name, value in chosen.items() if name not in lengths}
+        for name, (epochs, steps) in lengths.items():
+            if name in chosen:
+                found[epochs] = max(1, round(chosen[name] / steps))
+        return found
 
     @classmethod
     def for_data(cls, data: Dataset, profile: str | None = None, **parameters: Any) -> Self:
@@ -275,7 +318,8 @@ class DeepClusterer(
         Parameters
         ----------
         data
-            What :func:`dclib.data.load` returned. Only its shape and the number of its classes are read.
+            What :func:`dclib.data.load` returned. Its name, its shape, and the numbers of its points and classes are
+            read.
         profile
             As in :meth:`settings`.
         **parameters
@@ -292,7 +336,7 @@ class DeepClusterer(
         if data.is_image:
             known["augment"] = RandomAffine(data.shape)
             known["shape"] = data.shape if cls.convolutional else None
-        return cls(**known | cls.settings(profile) | parameters)
+        return cls(**known | cls.settings(profile, data) | parameters)
 
     # -- what a method says -------------------------------------------------------------------------------------------
 
@@ -334,8 +378,9 @@ class DeepClusterer(
 
     def pretraining(self) -> Phase:
         """Return the first phase: the network learns from L_R alone."""
-        learn = update(self.representation_loss, self.pretrain_lr, schedule=one_cycle)
-        return Phase("pretrain", self.pretrain_epochs, (learn,), end=self._whiten)
+        how = {"optimizer": OPTIMIZERS[self.pretrain_optimizer], "schedule": SCHEDULES[self.pretrain_schedule]}
+        learn = update(self.representation_loss, self.pretrain_lr, **how)
+        return Phase("pretrain", self.pretrain_epochs, (learn,))
 
     def code(self, output: Any) -> Tensor:
         """Return the code (m, d) from what the encoder returns: by default that itself."""
@@ -353,11 +398,10 @@ class DeepClusterer(
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, …) finds them, or as ``start`` says."""
         how = {"n_init": n_init, "random_state": self.seed_}
-        if self.start == "kmeans" or n_clusters != self.n_clusters:  # a round of many clusters is k-means' always
-            place = {"place": lambda part: self.placed(self.encode(part))}
-            self.labels_ = start_at_kmeans(self.network_, x, n_clusters, **how, **place)
+        if self.start == "kmeans":
+            self.labels_ = start_at_kmeans(self.network_, x, n_clusters, **how, place=self.encode)
         else:
-            self._start_elsewhere(in_batches(lambda part: self.placed(self.encode(part)), x), **how)
+            self._start_elsewhere(in_batches(self.encode, x), **how)
 
     def _start_elsewhere(self, z: Tensor, **how: int) -> None:
         """Start at another clustering of the places ``z`` (n, d); of all processes' points, in one place."""
@@ -367,13 +411,9 @@ class DeepClusterer(
         start_at_labels(self.network_, z, labels.numpy(), self.n_clusters)
         self.labels_ = parallel.own_rows(labels, n).numpy()
 
-    def placed(self, z: Tensor) -> Tensor:
-        """Return the places (n, d) at which k-means sees codes ``z`` (n, d): by default the codes themselves."""
-        return z
-
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) of each code ``z`` (n, d): by default that of the nearest centroid."""
-        return torch.cdist(self.placed(z), self.network_.centroids.to(z)).argmin(dim=1)
+        return torch.cdist(z, self.network_.centroids.to(z)).argmin(dim=1)
 
     def install(self, name: str, maker: str, *arguments: Any) -> None:
         """Make a module in training and put it into the network, in place of one of that name.
@@ -395,6 +435,11 @@ class DeepClusterer(
     def _network_device(self) -> torch.device:
         """Return the device of the network; one without a weight has none, and goes where it will be used."""
         return next((value.device for value in self.network_.parameters()), pick_device(self.device))
+
+    @staticmethod
+    def of_first_phase() -> set[str]:
+        """Return the parameters of every method that bear on its first phase; ``first_phase`` has its own."""
+        return {*inspect.signature(DeepClusterer.__init__).parameters} - {"self", "n_clusters", "start", "n_init"}
 
     # -- what is written once -----------------------------------------------------------------------------------------
 
@@ -454,11 +499,12 @@ class DeepClusterer(
     def _train(self, points: NDArray) -> None:
         """Train on validated points, from the start or from where a broken run left off."""
         saved = self._open_checkpoint(points)
-        self._began = time.perf_counter() - (saved["seconds"] if saved else 0.0)
         self.history_: list[dict[str, Any]] = []
         device = pick_device(self.device)
         own = seed_of(self.random_state) if saved is None else saved["seed"]
         self.seed_ = int(parallel.from_first(torch.tensor(own)))
+        saved = saved or self._open_pretrained(points, device)
+        self._began = time.perf_counter() - (saved["seconds"] if saved else 0.0)
         with seeded(self.seed_, device):
             self._run(on_device(points, self.scale_, device, self.offset_, self.point_shape_), saved)
         self.labels_ = self._predict(points)
@@ -468,7 +514,7 @@ class DeepClusterer(
 
     def _run(self, x: Points, saved: dict[str, Any] | None) -> None:
         """Go through the phases, from the place where ``saved`` left off."""
-        self.white_, self.installed_ = 0, {}
+        self.installed_: dict[str, Any] = {}
         self.network_ = parallel.synced(self.build(self.n_features_in_), x.device).to(x.device).eval()
         self._check_network(x[:2])
         self.prepare(x)
@@ -492,9 +538,6 @@ class DeepClusterer(
             found = f"codes of shape {tuple(z.shape)} of {len(x)} points"
             raise ValueError(f"network= makes {found}; they should be (n, d).")
         self.width_ = z.shape[1]
-        if self.whiten and self.pretrain_epochs and type(self).code is not DeepClusterer.code:
-            made = f"the code of {type(self).__name__} is made from what the encoder returns"
-            raise ValueError(f"{made}, and whiten=True would mix that; set whiten=False.")
         if self.needs_decoder():
             self._check_decoder(z, x)
 
@@ -505,12 +548,6 @@ class DeepClusterer(
         if isinstance(drawn, Tensor) and drawn.shape != x.shape:
             found, wanted = tuple(drawn.shape[1:]), tuple(x.shape[1:])
             raise ValueError(f"network= draws points of shape {found}, and the data has {wanted}.")
-
-    def _whiten(self, x: Points) -> None:
-        n = int(parallel.over_points(torch.tensor(len(x))))
-        if self.pretrain_epochs and n > 1 and self.whiten:
-            whiten_code(self.network_, x)
-            self.white_ += 1
 
     def _tell(self) -> None:
         if self.callback is not None:
@@ -561,27 +598,3 @@ class DeepClusterer(
     @torch.no_grad()
     def _predict(self, points: NDArray) -> NDArray[np.int64]:
         return self.assign(self._codes(points)).cpu().numpy()
-
-
-class Spherical(DeepClusterer):
-    """A method whose k-means can look at the directions of codes alone.
-
-    Parameters
-    ----------
-    directions
-        Run k-means on the directions of the codes, z / ‖z‖, instead of the codes. The length of a white code tells how
-        far a point is from the mean point, which says more of its style than of its cluster. Centroids are the means of
-        directions, of any length (spherical k-means would give them length one).
-    **shared
-        The parameters of :class:`DeepClusterer`.
-    """
-
-    _parameter_constraints: ClassVar[dict[str, list]] = {"directions": ["boolean"]}
-
-    def __init__(self, n_clusters: int = 10, *, directions: bool = False, **shared: Any) -> None:
-        super().__init__(n_clusters, **shared)
-        self.directions = directions
-
-    def placed(self, z: Tensor) -> Tensor:
-        """Return codes ``z`` (n, d), or their directions."""
-        return nn.functional.normalize(z, eps=torch.finfo(z.dtype).tiny) if self.directions else z

@@ -119,6 +119,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="a parameter of the method, as JSON; may be repeated",
     )
     _add_out(parser)
+    parser.add_argument(
+        "--pretrained",
+        type=Path,
+        metavar="FOLDER",
+        help="keep networks after the first phase here; methods that share it train it once",
+    )
     parser.add_argument("--again", action="store_true", help="run seeds whose record is already there")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(do=_run)
@@ -183,6 +189,7 @@ def _train(options: argparse.Namespace, seed: int, first: bool) -> dict[str, Any
         device=options.device,
         verbose=0 if options.quiet or not first else 1,
         checkpoint=_path(options, seed).with_suffix(".part"),
+        pretrained=options.pretrained,
         **dict(options.parameters),
     )
     if first:

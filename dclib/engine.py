@@ -60,6 +60,8 @@ class Engine:
                 phase.end(self.x)
             self.movers = []
             self._save(phase=self.place["phase"] + 1, begun=False, epoch=0, step=0)
+            if self.place["phase"] == 1:
+                self.model._keep_first_phase(self)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold of the loop itself."""

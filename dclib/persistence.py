@@ -1,6 +1,7 @@
 """Estimators as files: a checkpoint while one trains, its whole state after that; no pickle in either."""
 
-import copy
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,9 +18,12 @@ from dclib import parallel, store
 from dclib.augment import RandomAffine
 from dclib.engine import Engine
 from dclib.points import fingerprint
-from dclib.training import fixed_linear, pick_device
+from dclib.provenance import own_version
+from dclib.training import pick_device
 
-UNSTORED = ("callback", "checkpoint", "device", "network", "verbose")  # say where and how to run, not what comes out
+# They say where and how to run, not what comes out.
+UNSTORED = ("callback", "checkpoint", "device", "network", "pretrained", "verbose")
+HOOKS = ("build", "pretraining", "representation_loss", "code", "encode")  # what the first phase is made of
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -139,16 +143,10 @@ class Persistent:
     def _set_network(self, found: dict[str, Any]) -> None:
         """Give the network the parts that it had, and then its values.
 
-        Parts come and go in training: the map that whitens, modules that were installed, centroids.
+        Parts come and go in training: modules that were installed, centroids.
         """
         network, state = self.network_, found["values"]
         device = self._network_device()
-        for _ in range(self.white_):
-            same = fixed_linear(torch.eye(self.width_), torch.zeros(self.width_)).to(device)
-            after, before = same, copy.deepcopy(same)
-            network.encoder = nn.Sequential(network.encoder, after)
-            if hasattr(network, "decoder"):
-                network.decoder = nn.Sequential(before, network.decoder)
         for name, (maker, *arguments) in self.installed_.items():
             self.install(name, maker, *arguments)
         for name, _ in [*network.named_children()]:
@@ -168,8 +166,10 @@ class Persistent:
 
     def _save_checkpoint(self, engine: Engine) -> None:
         """Write what a broken run needs to go on; of several processes, the first writes for all."""
-        if self.checkpoint is None:
-            return
+        if self.checkpoint is not None:
+            self._write_state(self.checkpoint, engine, self._of_run)
+
+    def _write_state(self, path: str | Path, engine: Engine, run: dict[str, Any]) -> None:
         each = {"random": parallel.everyones(torch.get_rng_state())}
         if engine.x.device.type == "cuda":
             each["cuda"] = parallel.everyones(torch.cuda.get_rng_state(engine.x.device))
@@ -177,7 +177,7 @@ class Persistent:
         if "labels_" in found and parallel.is_split():
             found["labels_"] = parallel.all_rows(torch.as_tensor(self.labels_))
         content = {
-            "run": self._of_run,
+            "run": run,
             "seed": self.seed_,
             "engine": engine.state(),
             "network": self._network_state(),
@@ -187,7 +187,42 @@ class Persistent:
             "seconds": time.perf_counter() - self._began,
         }
         if not parallel.rank():
-            store.write(self.checkpoint, "checkpoint", content)
+            store.write(path, "checkpoint", content)
+
+    def _first_phase(self, data: str, device: torch.device) -> dict[str, Any] | None:
+        """Return what decides the first phase; ``None`` if it can't be told, as with code from elsewhere."""
+        hooks = [getattr(type(self), name) for name in HOOKS]
+        names = sorted({*self.of_first_phase(), *self.first_phase} - {*UNSTORED})
+        parameters = _plain({name: getattr(self, name) for name in names})
+        told = all(hook.__module__.split(".")[0] == "dclib" for hook in hooks)
+        told &= not any(isinstance(value, dict) and "other" in value for value in parameters.values())
+        if not told or self.random_state is None or self.network is not None or parallel.is_split():
+            return None
+        return {
+            "hooks": [hook.__qualname__ for hook in hooks],
+            "parameters": parameters | {"random_state": self.seed_},
+            "data": data,
+            "device": device.type,
+            "processes": parallel.n_processes(),
+            "dclib": own_version(),
+        }
+
+    def _open_pretrained(self, points: NDArray, device: torch.device) -> dict[str, Any] | None:
+        """Return the state after a first phase like this one's, or ``None`` if none is kept."""
+        self._kept = None
+        run = self._first_phase(fingerprint(points), device) if self.pretrained is not None else None
+        if run is None:
+            return None
+        name = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:32]
+        self._kept = Path(self.pretrained) / f"{name}.dclib", run
+        content = parallel.file_from_first(self._kept[0])
+        return None if content is None else store.read(self._kept[0], "checkpoint", content)
+
+    def _keep_first_phase(self, engine: Engine) -> None:
+        """Keep the state after the first phase, if that is wanted and none is there."""
+        kept = getattr(self, "_kept", None)  # a run that goes on from a checkpoint has not looked
+        if kept is not None and not kept[0].exists():
+            self._write_state(kept[0], engine, kept[1])
 
     def _open_checkpoint(self, points: NDArray) -> dict[str, Any] | None:
         """Return what a broken run left behind, or ``None``; refuse what another run left.

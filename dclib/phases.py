@@ -63,6 +63,11 @@ def adam(parameters: list[nn.Parameter], lr: float) -> Optimizer:
     return torch.optim.Adam(parameters, lr, fused=True)
 
 
+def sgd(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+    """Return stochastic gradient descent with momentum 0.9."""
+    return torch.optim.SGD(parameters, lr, momentum=0.9)
+
+
 def one_cycle(optimizer: Optimizer, lr: float, steps: int) -> object:
     """Return a schedule that climbs to ``lr`` and falls again over ``steps``."""
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
@@ -76,6 +81,10 @@ def half_cosine(optimizer: Optimizer, lr: float, steps: int) -> object:
 def constant(optimizer: Optimizer, lr: float, steps: int) -> object:
     """Return a schedule that leaves ``lr`` as it is."""
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+OPTIMIZERS = {maker.__name__: maker for maker in (adam, sgd)}
+SCHEDULES = {maker.__name__: maker for maker in (one_cycle, half_cosine, constant)}
 
 
 @dataclass(frozen=True)

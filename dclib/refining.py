@@ -5,22 +5,18 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from dclib import parallel
-from dclib.base import COUNT_OR_NONE, POSITIVE, DeepClusterer
+from dclib.base import COUNT, COUNT_OR_NONE, POSITIVE, DeepClusterer
 from dclib.metrics import label_change
-from dclib.phases import Batch, Phase, Points, half_cosine, update
+from dclib.phases import OPTIMIZERS, SCHEDULES, Batch, Phase, Points, Update, update
 from dclib.training import in_batches, warn_of_collapse, warn_of_other_sizes
 
 
 class RefiningClusterer(DeepClusterer):
     """A method with a second phase, which refines network and centroids together on L = L_R + λ L_C.
-
-    With ``overcluster`` the second phase comes in two rounds. The first has many more clusters than asked for. It
-    shapes the code, and its clusters are then thrown away. The second starts afresh, with k-means for K clusters on the
-    better code. Without it there is only the second, as in the papers.
 
     Beside what :class:`~dclib.base.DeepClusterer` asks for, a method says
 
@@ -31,16 +27,16 @@ class RefiningClusterer(DeepClusterer):
     Parameters
     ----------
     epochs
-        Most passes over the data in the last round.
+        Most passes over the data in the second phase.
     lr
-        Learning rate at the start of a round; it falls to zero along a half cosine.
+        Learning rate of the second phase, at its start.
+    optimizer, schedule
+        As ``pretrain_optimizer`` and ``pretrain_schedule``, for the second phase.
+    update_interval
+        Steps from one refresh of the targets to the next; an epoch of this phase is then so many mini-batches.
+        ``None``: a pass over the data.
     tol
-        A round ends when a smaller share of the points than this changed cluster since the last refresh.
-    overcluster
-        Clusters of the first round, as a multiple of K, but never fewer than ten points for each. 0: no such round. It
-        helps on groups of equal size after short training, and harms where groups are unequal.
-    overcluster_epochs
-        Most passes over the data in the first round.
+        The second phase ends when a smaller share of the points than this changed cluster since the last refresh.
     **shared
         The parameters of :class:`~dclib.base.DeepClusterer`.
 
@@ -51,16 +47,25 @@ class RefiningClusterer(DeepClusterer):
     """
 
     weight: float = 1.0  # λ; a method that leaves it to the user takes it as a parameter
-    additions: ClassVar[dict[str, Any]] = {"overcluster": 5}
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
-        "quick": {"epochs": 2, "overcluster_epochs": 1},
-        "full": {"epochs": 20, "overcluster": 10, "overcluster_epochs": 20},
+        "quick": {"epochs": 2},
+        "book": {"refine_steps": 1_200},
+        "full": {"refine_steps": 4_000, "tol": 0.0},
+        "paper": {
+            "refine_steps": 20_000,
+            "optimizer": "sgd",
+            "schedule": "constant",
+            "lr": 0.01,
+            "update_interval": 140,
+        },
+        "paper, usps": {"update_interval": 30},
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "epochs": [COUNT_OR_NONE],
-        "overcluster": [COUNT_OR_NONE],
-        "overcluster_epochs": [COUNT_OR_NONE],
         "lr": [POSITIVE],
+        "optimizer": [StrOptions(set(OPTIMIZERS))],
+        "schedule": [StrOptions(set(SCHEDULES))],
+        "update_interval": [COUNT, None],
         "tol": [Interval(Real, 0, 1, closed="both")],
     }
 
@@ -70,17 +75,19 @@ class RefiningClusterer(DeepClusterer):
         *,
         epochs: int = 15,
         lr: float = 1e-3,
+        optimizer: str = "adam",
+        schedule: str = "half_cosine",
+        update_interval: int | None = None,
         tol: float = 1e-3,
-        overcluster: int = 0,
-        overcluster_epochs: int = 15,
         **shared: Any,
     ) -> None:
         super().__init__(n_clusters, **shared)
         self.epochs = epochs
         self.lr = lr
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.update_interval = update_interval
         self.tol = tol
-        self.overcluster = overcluster
-        self.overcluster_epochs = overcluster_epochs
 
     def clustering_loss(self, batch: Batch) -> Tensor:
         """Return L_C of a mini-batch."""
@@ -102,39 +109,36 @@ class RefiningClusterer(DeepClusterer):
         return True
 
     def phases(self, n: int) -> list[Phase]:
-        """Return pretraining, a first round with many clusters if one is wanted, and the last round."""
-        return [self.pretraining(), *self.first_round(n), self.last_round()]
+        """Return pretraining and refinement."""
+        return [self.pretraining(), self.refinement()]
 
-    def first_round(self, n: int) -> list[Phase]:
-        """Return the round whose clusters are thrown away, if it is wanted and ``n`` points are enough for it."""
-        n_many = min(self.overcluster * self.n_clusters, n // 10)
-        wanted = self.overcluster_epochs and n_many > self.n_clusters
-        return [self.round("overcluster", self.overcluster_epochs, n_many, n_init=1)] if wanted else []
-
-    def last_round(self) -> Phase:
-        """Return the round whose clusters are the answer."""
-        return self.round("refine", self.epochs, self.n_clusters, self.n_init)
-
-    def round(self, name: str, epochs: int, n_clusters: int, n_init: int) -> Phase:
-        """Return a phase that starts ``n_clusters`` clusters and refines them with the network."""
+    def refinement(self) -> Phase:
+        """Return the second phase, which starts the clusters and refines them with the network."""
         return Phase(
-            name,
-            epochs,
-            (update(self.loss, self.lr, schedule=half_cosine),),
-            begin=lambda x: self._start_round(x, n_clusters, n_init),
+            "refine",
+            self.epochs,
+            (self.descent(),),
+            begin=self._start,
             before_epoch=self._refresh_labels,
             over=lambda epoch, found: epoch > 1 and found["changed"] < self.tol,
+            order=self._stretch if self.update_interval else None,
+            size=self.update_interval and self.update_interval * self.batch_size,
             after_step=None if type(self).after_step is RefiningClusterer.after_step else self.after_step,
         )
 
-    def _start_round(self, x: Points, n_clusters: int, n_init: int) -> None:
-        """Start ``n_clusters`` clusters; before the first round, note how large K of them are."""
-        if not hasattr(self, "start_sizes_"):
-            self.start_clusters(x, self.n_clusters, self.n_init)
-            self.start_sizes_ = self._sizes(self.labels_, self.n_clusters)
-            if n_clusters == self.n_clusters:
-                return
-        self.start_clusters(x, n_clusters, n_init)
+    def descent(self) -> Update:
+        """Return the update of the second phase."""
+        return update(self.loss, self.lr, optimizer=OPTIMIZERS[self.optimizer], schedule=SCHEDULES[self.schedule])
+
+    def _stretch(self, n: int) -> Tensor:
+        """Return the places of the points between two refreshes: ``update_interval`` mini-batches."""
+        wanted = self.update_interval * self.batch_size
+        return torch.cat([torch.randperm(n) for _ in range(-(-wanted // n))])[:wanted]
+
+    def _start(self, x: Points) -> None:
+        """Start the clusters, and note how large they are."""
+        self.start_clusters(x, self.n_clusters, self.n_init)
+        self.start_sizes_ = self._sizes(self.labels_, self.n_clusters)
 
     def _refresh_labels(self, x: Points) -> Mapping[str, float]:
         """Refresh the targets; return the share of points whose cluster changed, and warn of a collapse."""
@@ -147,7 +151,7 @@ class RefiningClusterer(DeepClusterer):
         return {"changed": changed}
 
     def conclude(self) -> None:
-        """Warn if the clusters are far fewer, or far more even, than those that the last round began with."""
+        """Warn if the clusters are far fewer, or far more even, than they were at the start."""
         super().conclude()
         sizes = self._sizes(self.labels_)
         warn_of_collapse(sizes, self.start_sizes_, self.n_clusters, "the end of training")

@@ -25,7 +25,7 @@ CHECKOUT = Path(__file__).parents[1] / "book" / "results"
 RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checkout: in the working folder
 SHIPPED = Path(__file__).parent / "records"  # an installed package brings the book's records along
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
-INCIDENTAL = ("callback", "checkpoint", "device", "verbose")  # parameters that say how to run, not what
+INCIDENTAL = ("callback", "checkpoint", "device", "pretrained", "verbose")  # parameters that say how to run, not what
 UNSET = "unset"
 KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
 
@@ -36,11 +36,9 @@ NAMES = {
 }
 # Rows of the leaderboard beside those without a variant; other variants are ablations.
 SHOWN = {
-    ("autoencoder-kmeans", "augment=None"),
-    ("autoencoder-kmeans", "augment=None,whiten=False"),
-    ("dec", "augment=None,epochs=30,overcluster=5,pretrain_epochs=20"),
-    ("dec", "augment=None,overcluster=0,whiten=False"),
-    *((method, "augment=None") for method in ("dec", "idec", "dbc", "dcn", "depict")),
+    "augment=None",
+    "start=spectral",
+    "augment=None,start=spectral",
 }
 # What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on.
 ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
@@ -50,6 +48,7 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "directions": lambda value, _: "directions" if value else "",
     "reconstruct": lambda value, of: "clean target" if value == "clean" and of.get("augment") is not None else "",
     "start": lambda value, _: f"{value} start" if value != "kmeans" else "",
+    "units": lambda value, _: f"{value} units" if value != "raw" else "",
 }
 
 
@@ -98,7 +97,7 @@ class Summary:
     @property
     def ablation(self) -> bool:
         """Whether the row is a variant that is not in ``SHOWN``."""
-        return bool(self.variant) and (self.method, self.variant) not in SHOWN
+        return bool(self.variant) and self.variant not in SHOWN
 
     @property
     def name(self) -> str:
@@ -126,6 +125,7 @@ def run(
     device: str = "auto",
     verbose: int = 0,
     checkpoint: Path | None = None,
+    pretrained: Path | None = None,
     **parameters: Any,
 ) -> dict[str, Any]:
     """Train one method on one data set with one seed and return the record.
@@ -141,9 +141,10 @@ def run(
     seed
         ``random_state`` of the run.
     profile_name
-        ``"quick"``, ``"book"`` or ``"full"``; by default ``DCLIB_PROFILE`` decides.
-    device, verbose, checkpoint
-        Passed to the method. With a checkpoint, a run that was killed goes on where it was.
+        ``"quick"``, ``"book"``, ``"full"`` or ``"paper"``; by default ``DCLIB_PROFILE`` decides.
+    device, verbose, checkpoint, pretrained
+        Passed to the method. With a checkpoint, a run that was killed goes on where it was; with a folder for
+        ``pretrained`` networks, methods that share the first phase train it once.
     **parameters
         Parameters that differ from the profile's; they are kept in the record.
 
@@ -153,7 +154,7 @@ def run(
         If a name is unknown.
     """
     points = load(data)
-    how = {"device": device, "verbose": verbose, "checkpoint": checkpoint}
+    how = {"device": device, "verbose": verbose, "checkpoint": checkpoint, "pretrained": pretrained}
     model = make(method, points, seed, profile_name, **how, **parameters)
     provenance.reset_peak_memory()
     start = time.perf_counter()
@@ -168,7 +169,7 @@ def run(
         "peak_memory_mib": round(provenance.peak_memory(), 1),
         "processes": parallel.n_launched(),
         "weights": n_weights(model),
-        "parameters": _plain(model.get_params(deep=False), without=("checkpoint",)),
+        "parameters": _plain(model.get_params(deep=False), without=("checkpoint", "pretrained")),
         **provenance.surroundings(pick_device(device)),
     }
 
@@ -188,7 +189,7 @@ def make(method: str, points: Dataset, seed: int, profile_name: str | None = Non
         If the method is unknown.
     """
     if one_of(method, (KMEANS, *METHODS), "method") == KMEANS:
-        own = {name: value for name, value in parameters.items() if name not in ("device", "checkpoint")}
+        own = {name: value for name, value in parameters.items() if name not in ("device", "checkpoint", "pretrained")}
         return KMeans(len(points.classes), **{"n_init": 20, "random_state": seed} | own)
     return METHODS[method].for_data(points, profile_name, random_state=seed, **parameters)
 

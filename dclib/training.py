@@ -380,56 +380,6 @@ def start_at_kmeans(
     return kmeans.labels_
 
 
-@torch.no_grad()
-def whiten_code(network: nn.Module, x: Tensor) -> None:
-    """Give the code mean zero and unit covariance, and let the decoder undo it.
-
-    An autoencoder fixes its code only up to an invertible linear map, for the decoder can absorb any. k-means and the
-    Student t do not share this freedom: a direction that is merely long outweighs the others. The white code is the
-    one with no such direction. The reconstruction does not change.
-
-    A direction with less than a hundredth of the largest variance is stretched by ten at most, for it may be noise.
-
-    Parameters
-    ----------
-    network
-        Gets a fixed linear layer behind its encoder and, if it has a decoder, the inverse before it.
-    x
-        Points (n, D) over which the code becomes white.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/autoencoders/dec`.
-    """
-    z = in_batches(network.encoder, x)
-    mean, covariance = moments(z)
-    variance, axes = torch.linalg.eigh(covariance)
-    length = variance.clamp_min(0.01 * variance.max()).sqrt()
-    white = (axes / length) @ axes.T  # (d, d), the inverse root of the covariance
-    after = fixed_linear(white, -white @ mean)
-    before = fixed_linear((axes * length) @ axes.T, mean)
-    network.encoder = nn.Sequential(network.encoder, after)
-    if hasattr(network, "decoder"):
-        network.decoder = nn.Sequential(before, network.decoder)
-
-
-def moments(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean (d,) and covariance (d, d) of codes ``z`` (n, d), over all points even if the data is split."""
-    if not parallel.is_split():
-        return z.mean(dim=0), torch.cov(z.T)
-    n = parallel.summed(torch.tensor(float(len(z)), dtype=torch.float64))
-    mean = parallel.summed(z.double().sum(dim=0)) / n
-    centred = z.double() - mean
-    return mean.to(z), (parallel.summed(centred.T @ centred) / (n - 1)).to(z)
-
-
-def fixed_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """Return the layer z → weight · z + bias, left alone by training."""
-    layer = nn.Linear(*weight.T.shape, device=weight.device, dtype=weight.dtype).requires_grad_(False)
-    layer.weight.copy_(weight), layer.bias.copy_(bias)
-    return layer
-
-
 def check_finite(value: float, where: str, name: str = "the loss") -> None:
     """Stop when the loss is no longer a number.
 

@@ -1,11 +1,9 @@
 """Autoencoder + k-means: learn a code first, then cluster it; the baseline that every joint method must beat."""
 
-from typing import Any, ClassVar
-
-from dclib.base import Spherical
+from dclib.base import DeepClusterer
 
 
-class AutoencoderKMeans(Spherical):
+class AutoencoderKMeans(DeepClusterer):
     """Train an autoencoder to reconstruct, then run k-means on its codes.
 
     Nothing in the first step knows that the second will come: L = L_R, and L_C is absent. This is also the start of
@@ -31,7 +29,3 @@ class AutoencoderKMeans(Spherical):
     >>> model.labels_.shape
     (1797,)
     """
-
-    profiles: ClassVar[dict[str, dict[str, Any]]] = {
-        "full": {"directions": True, "pretrain_epochs": 30, "reconstruct": "clean"}
-    }

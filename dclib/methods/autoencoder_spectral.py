@@ -63,7 +63,7 @@ class AutoencoderSpectral(AutoencoderKMeans):
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Cut the neighbour graph of the codes of ``x`` (n, D) into ``n_clusters``, and keep the codes."""
-        z = parallel.all_rows(self.placed(in_batches(self.encode, x)))  # of all processes: a graph is in one place
+        z = parallel.all_rows(in_batches(self.encode, x))  # of all processes: a graph is in one place
         graph = neighbour_graph(z.cpu().numpy(), self.n_neighbors)
         n_dims = min(self.vectors * n_clusters, len(z))
         rows = torch.as_tensor(spectral_map(graph, n_dims, self.steps, self.seed_))
@@ -77,5 +77,5 @@ class AutoencoderSpectral(AutoencoderKMeans):
         """Return the cluster (n,) of each code ``z`` (n, d): that of the nearest training code."""
         known = self.network_.codes.detach().cpu().numpy()
         nearest = KNeighborsClassifier(1).fit(known, self.network_.code_labels.cpu().numpy())
-        found = parallel.agreed(torch.as_tensor(nearest.predict(self.placed(z).cpu().numpy())))
+        found = parallel.agreed(torch.as_tensor(nearest.predict(z.cpu().numpy())))
         return found.to(z.device)

@@ -73,7 +73,7 @@ class DBC(DEC):
         Divide the target by cluster size, as DEC does; the paper's target is probably the one without.
     batch_norm
         Normalise each channel before each ReLU.
-    pretrain_epochs, overcluster_epochs, epochs
+    pretrain_epochs, epochs
         As in :class:`~dclib.methods.dec.DEC`, and shorter: a convolution costs more and needs fewer.
     **shared
         The parameters of :class:`~dclib.methods.dec.DEC`.
@@ -91,8 +91,9 @@ class DBC(DEC):
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,)},
-        "full": {"pretrain_epochs": 12, "overcluster_epochs": 5, "epochs": 10},
+        "full": {"pretrain_steps": 6_000, "refine_steps": 2_000},
     }
+    first_phase: ClassVar[tuple[str, ...]] = ("batch_norm",)
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "power": [Interval(Real, 1, None, closed="left")],
         "balance": ["boolean"],
@@ -109,11 +110,10 @@ class DBC(DEC):
         balance: bool = True,
         batch_norm: bool = True,
         pretrain_epochs: int = 10,
-        overcluster_epochs: int = 10,
         epochs: int = 10,
         **shared: Any,
     ) -> None:
-        lengths = {"pretrain_epochs": pretrain_epochs, "overcluster_epochs": overcluster_epochs, "epochs": epochs}
+        lengths = {"pretrain_epochs": pretrain_epochs, "epochs": epochs}
         super().__init__(n_clusters, shape=shape, hidden=hidden, **lengths, **shared)
         self.power = power
         self.balance = balance

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dclib import parallel
-from dclib.base import COUNT, WEIGHT, Spherical
+from dclib.base import COUNT, WEIGHT
 from dclib.phases import Batch, Points
 from dclib.refining import RefiningClusterer
 
@@ -66,7 +66,7 @@ def running_means(
     return (counts[:, None] * centroids + sums) / total[:, None], total
 
 
-class DCN(Spherical, RefiningClusterer):
+class DCN(RefiningClusterer):
     """Deep clustering network (Yang et al. 2017).
 
     Minimises L = L_R + (λ/2) Σ‖z_i − μ_{s_i}‖² in turns: the network by gradient steps, the assignments s by the
@@ -82,9 +82,7 @@ class DCN(Spherical, RefiningClusterer):
         Points that a centroid counts as seen when a round begins. The paper starts at none, so that the first points
         would throw the centroids about; the authors' code starts at 100.
     **shared
-        The parameters of :class:`~dclib.base.Spherical`, :class:`~dclib.refining.RefiningClusterer` and
-        :class:`~dclib.base.DeepClusterer`. The paper has neither ``directions`` nor ``overcluster``. A code that
-        k-means sees whole is one that the loss shrinks until clusters starve; the two keep them alive on balanced data.
+        The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
     Examples
     --------
@@ -95,8 +93,9 @@ class DCN(Spherical, RefiningClusterer):
     (10, 10)
     """
 
-    additions: ClassVar[dict[str, Any]] = {"directions": True, "reconstruct": "clean", "overcluster": 10}
-    profiles: ClassVar[dict[str, dict[str, Any]]] = {"full": {"pretrain_epochs": 30}}
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"optimizer": "adam", "lr": 1e-4, "update_interval": None, "tol": 0.0}
+    }
     _parameter_constraints: ClassVar[dict[str, list]] = {"weight": [WEIGHT], "start_count": [COUNT]}
 
     def __init__(
@@ -125,12 +124,12 @@ class DCN(Spherical, RefiningClusterer):
 
     def clustering_loss(self, batch: Batch) -> Tensor:
         """Return the loss of k-means on a mini-batch, with centroids and assignments held fixed."""
-        return kmeans_loss(self.placed(batch.z), self.network_.centroids, self._assigned[batch.index])
+        return kmeans_loss(batch.z, self.network_.centroids, self._assigned[batch.index])
 
     def after_step(self, batch: Batch) -> None:
         """Assign the mini-batch anew, with the network it has just trained, and let its centroids follow."""
         self.network_.eval()
         z = self.encode(batch.x)
         centroids, counts = self.network_.centroids, self.network_.counts
-        moved, seen = running_means(centroids, counts, self.placed(z), self.assign(z))
+        moved, seen = running_means(centroids, counts, z, self.assign(z))
         centroids.copy_(moved), counts.copy_(seen)

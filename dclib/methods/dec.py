@@ -88,7 +88,7 @@ class DEC(RefiningClusterer):
 
     Phase one trains an autoencoder and starts the centroids with k-means on its codes. Phase two drops the decoder
     and minimises KL(P‖Q) over encoder and centroids, where Q is soft and P is Q sharpened. P is recomputed before
-    each epoch and held fixed within it. ``augment``, ``whiten`` and ``overcluster`` are additions to the paper: off.
+    each epoch and held fixed within it. ``augment`` and another ``start`` than k-means are additions to the paper: off.
 
     Parameters
     ----------

@@ -144,7 +144,7 @@ class DEN(AutoencoderKMeans):
     (1797,)
     """
 
-    additions: ClassVar[dict[str, Any]] = {"directions": True, "reconstruct": "clean"}
+    first_phase: ClassVar[tuple[str, ...]] = ("locality", "sparsity", "n_neighbors", "width", "group_size", "units")
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "locality": [WEIGHT],
         "sparsity": [WEIGHT],
@@ -163,7 +163,7 @@ class DEN(AutoencoderKMeans):
         n_neighbors: int = 5,
         width: float | None = None,
         group_size: int = 1,
-        units: str = "white",
+        units: str = "raw",
         **shared: Any,
     ) -> None:
         super().__init__(n_clusters, **shared)

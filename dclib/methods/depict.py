@@ -19,7 +19,7 @@ from dclib import parallel
 from dclib.base import COUNT_OR_NONE
 from dclib.methods.dec import target_distribution
 from dclib.networks import activations
-from dclib.phases import Batch, Phase, Points, half_cosine, update
+from dclib.phases import Batch, Phase, Points
 from dclib.refining import RefiningClusterer
 from dclib.training import in_batches
 
@@ -100,7 +100,7 @@ class DEPICT(RefiningClusterer):
         cluster's size. ``"plain"``: p itself, without balance, to see what it is good for.
     start_epochs
         Passes over the data in which the softmax layer learns the clusters of k-means.
-    pretrain_epochs, overcluster_epochs, epochs
+    pretrain_epochs, epochs
         As elsewhere, and shorter: a convolution costs more and needs fewer.
     **shared
         The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
@@ -118,8 +118,9 @@ class DEPICT(RefiningClusterer):
     channels: ClassVar[tuple[int, ...]] = (16, 32)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,), "start_epochs": 1},
-        "full": {"pretrain_epochs": 15, "overcluster_epochs": 5, "epochs": 10},
+        "full": {"pretrain_steps": 6_000, "refine_steps": 2_000},
     }
+    first_phase: ClassVar[tuple[str, ...]] = ("noise",)
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "noise": [Interval(Real, 0, 1, closed="left")],
         "target": [StrOptions(set(TARGETS))],
@@ -136,11 +137,10 @@ class DEPICT(RefiningClusterer):
         target: str = "squared",
         start_epochs: int = 3,
         pretrain_epochs: int = 10,
-        overcluster_epochs: int = 10,
         epochs: int = 10,
         **shared: Any,
     ) -> None:
-        lengths = {"pretrain_epochs": pretrain_epochs, "overcluster_epochs": overcluster_epochs, "epochs": epochs}
+        lengths = {"pretrain_epochs": pretrain_epochs, "epochs": epochs}
         super().__init__(n_clusters, shape=shape, hidden=hidden, **lengths, **shared)
         self.noise = noise
         self.target = target
@@ -157,15 +157,9 @@ class DEPICT(RefiningClusterer):
         self.network_.bias = nn.Parameter(torch.zeros(n_clusters, device=x.device))
 
     def phases(self, n: int) -> list[Phase]:
-        """Return the phases; before the last round the softmax layer learns the clusters of k-means."""
-        learn = Phase(
-            "start",
-            self.start_epochs,
-            (update(self.loss, self.lr, schedule=half_cosine),),
-            begin=lambda x: self._start_round(x, self.n_clusters, self.n_init),
-            before_epoch=self._told,
-        )
-        return [self.pretraining(), *self.first_round(n), learn, replace(self.last_round(), begin=None)]
+        """Return the phases; before the refinement the softmax layer learns the clusters of k-means."""
+        learn = Phase("start", self.start_epochs, (self.descent(),), begin=self._start, before_epoch=self._told)
+        return [self.pretraining(), learn, replace(self.refinement(), begin=None)]
 
     def _told(self, x: Points) -> None:
         """Make the clusters of k-means the target."""

@@ -1,0 +1,99 @@
+"""Every row of the book's tables: one command that trains what has no record yet, sharing first phases.
+
+Rows come in the order in which they are missed most. A run that was killed goes on where it was.
+"""
+
+import argparse
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.common import seeds_of
+from dclib import cli
+
+PLAIN = {"augment": None}
+SPECTRAL = {"start": "spectral"}
+IMAGES = ("usps", "mnist-test", "mnist", "fashion-mnist")
+ROWS = ("pendigits", "20newsgroups")  # no images: nothing to augment
+ONE_CODE = ("autoencoder-kmeans", "dec", "idec", "dcn")  # they share their first phase
+CONVOLUTIONAL = ("dbc", "depict")
+# One idea at a time, as the paper has it and otherwise: what it is worth. Without augmentation, from k-means.
+IDEAS = {
+    "idec": ({"weight": 0.0}, {"weight": 0.1}, {"weight": 10.0}),
+    "dcn": ({"weight": 0.0}, {"weight": 0.1}),
+    "dbc": ({"power": 3.0}, {"power": 4.0}, {"power": 2.0, "balance": False}),
+    "depict": ({"target": "balanced"}, {"target": "plain"}, {"noise": 0.0}),
+    "den": ({"locality": 0.0}, {"sparsity": 0.0}, {"units": "white"}),
+}
+
+
+def full(data: str) -> Iterator[tuple[str, dict]]:
+    """Return the methods and settings measured on a data set in the profile ``full``."""
+    views = ({}, PLAIN) if data in IMAGES else ({},)
+    for view in views:
+        for method, start in itertools.product(ONE_CODE, ({}, SPECTRAL)):
+            yield method, view | start
+        yield "autoencoder-kmeans", view | {"start": "mixture"}
+        yield "autoencoder-spectral", view
+
+
+def rest(data: str) -> Iterator[tuple[str, dict]]:
+    """Return what takes longer: networks of convolutions, and DEN."""
+    views = ({}, PLAIN) if data in IMAGES else ({},)
+    methods = (*CONVOLUTIONAL, "den") if data in IMAGES else ("den",)
+    yield from itertools.product(methods, views)
+
+
+def ideas(data: str, methods: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
+    """Return the variants that isolate an idea."""
+    view = PLAIN if data in IMAGES else {}
+    for method in methods:
+        for idea in IDEAS[method]:
+            yield method, view | idea
+
+
+def paper(data: str) -> Iterator[tuple[str, dict]]:
+    """Return what is measured as the authors did, as far as it is known."""
+    view = PLAIN if data in IMAGES else {}
+    for method in ONE_CODE:
+        yield method, view
+
+
+def plan(data: str, parts: list[str]) -> Iterator[tuple[str, str, dict]]:
+    """Return profile, method and settings of every row of a data set."""
+    known = {
+        "full": ("full", full(data)),
+        "ideas": ("full", ideas(data, ("idec", "dcn"))),
+        "paper": ("paper", paper(data)),
+        "rest": ("full", rest(data)),
+        "ideas of the rest": ("full", ideas(data, ("dbc", "depict", "den"))),
+    }
+    for part in parts:
+        profile, rows = known[part]
+        for method, how in rows:
+            yield profile, method, how
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.measure", description=__doc__)
+    parser.add_argument("--data", type=lambda text: text.split(","), default=["usps", "mnist-test"])
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=["full", "ideas", "paper"])
+    parser.add_argument("--seeds", type=seeds_of, default=[0, 1, 2, 3, 4], help="0-2 or 0,3")
+    parser.add_argument("--pretrained", type=Path, help="where first phases are kept (default: nowhere for long)")
+    parser.add_argument("--out", type=Path, help="folder of the records (default: the book's)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        kept, out = args.pretrained or Path(scratch), ["--out", str(args.out)] if args.out else []
+        for seed, data in itertools.product(args.seeds, args.data):
+            for profile, method, how in plan(data, args.parts):
+                settings = [word for name, value in how.items() for word in ("--set", f"{name}={json.dumps(value)}")]
+                words = ["run", method, "--data", data, "--profile", profile, "--seeds", str(seed), "--quiet"]
+                print(f"{data} {profile} {method} {how}", flush=True)
+                cli.main([*words, *settings, "--pretrained", str(kept), *out])
+
+
+if __name__ == "__main__":
+    main()
