@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.common import seeds_of
 from dclib import cli
+from dclib.baselines import BASELINES
 
 PLAIN = {"augment": None}
 SPECTRAL = {"start": "spectral"}
@@ -64,6 +65,8 @@ def paper(data: str) -> Iterator[tuple[str, dict]]:
 def plan(data: str, parts: list[str]) -> Iterator[tuple[str, str, dict]]:
     """Return profile, method and settings of every row of a data set."""
     known = {
+        "baselines": ("full", ((method, {}) for method in BASELINES)),
+        "book": ("book", full(data)),
         "full": ("full", full(data)),
         "ideas": ("full", ideas(data, ("idec", "dcn"))),
         "paper": ("paper", paper(data)),
@@ -80,7 +83,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.measure", description=__doc__)
     parser.add_argument("--data", type=lambda text: text.split(","), default=["usps", "mnist-test"])
-    parser.add_argument("--parts", type=lambda text: text.split(","), default=["full", "ideas", "paper"])
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=["baselines", "full", "ideas", "paper"])
     parser.add_argument("--seeds", type=seeds_of, default=[0, 1, 2, 3, 4], help="0-2 or 0,3")
     parser.add_argument("--pretrained", type=Path, help="where first phases are kept (default: nowhere for long)")
     parser.add_argument("--out", type=Path, help="folder of the records (default: the book's)")

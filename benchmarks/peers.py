@@ -61,12 +61,11 @@ PEERS = {
 def same_work(method: str, data: Dataset, profile: str) -> dict[str, Any]:
     """Return ClustPy's parameters for dclib's network, batch size and largest number of epochs."""
     own = METHODS[method].for_data(data, profile).get_params(deep=False)
-    first_round = own["overcluster_epochs"] if own["overcluster"] else 0
     return {
         "widths": [*own["hidden"], own["latent_dim"]],
         "batch_size": own["batch_size"],
         "pretrain_epochs": own["pretrain_epochs"],
-        "clustering_epochs": own["epochs"] + first_round,
+        "clustering_epochs": own["epochs"],
     }
 
 

@@ -25,7 +25,7 @@ from dclib.profiles import PROFILES
 PARTS = ("index", "augment", "forward", "backward", "optimiser", "rest")  # of a step
 PHASES = ("pretrain", "refine")
 EPOCHS = 2  # of each phase; the faster one counts
-LENGTHS = {"pretrain_epochs": EPOCHS, "epochs": EPOCHS, "overcluster": 0, "tol": 0.0}
+LENGTHS = {"pretrain_epochs": EPOCHS, "epochs": EPOCHS, "update_interval": None, "tol": 0.0}
 FLOOR_SIZE = 2048  # rows and columns of the product that measures the machine
 HEAD = ("profile, phase", *PARTS, "step, ms", "floor, ms", "times the floor", "refresh, ms", "k-means a start, ms")
 
@@ -97,6 +97,7 @@ def watched() -> list[tuple[Any, str, str]]:
         (Tensor, "index_select", "index"),
         (torch, "index_select", "index"),
         (torch.optim.Adam, "step", "optimiser"),
+        (torch.optim.SGD, "step", "optimiser"),
         (torch.optim.Optimizer, "zero_grad", "optimiser"),
         (torch.optim.lr_scheduler.LRScheduler, "step", "optimiser"),
     ]
@@ -176,8 +177,8 @@ def profile_rows(name: str, data: Dataset, rate: float) -> list[list[str]]:
         lap = min(found[phase], key=lambda seconds: sum(seconds.values()) - seconds.get("refresh", 0.0))
         floor = operations(networks[phase], model.batch_size) / rate
         cells = step_cells(lap, steps_of(model, len(data)), floor)
-        refresh = f"{1e3 * lap['refresh']:.0f}" if "refresh" in lap else "–"
-        rows.append([f"{name}, {phase}", *cells, refresh, f"{1e3 * starts:.0f}" if phase == "refine" else "–"])
+        refresh = f"{1e3 * lap['refresh']:.1f}" if "refresh" in lap else "–"
+        rows.append([f"{name}, {phase}", *cells, refresh, f"{1e3 * starts:.1f}" if phase == "refine" else "–"])
     return rows
 
 

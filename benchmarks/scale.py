@@ -32,8 +32,8 @@ from dclib.plots import INK, PALETTE, panels
 
 WORKER = "benchmarks.scale_worker"
 SIZES = (10_000, 20_000, 40_000, 70_000)
-FEW = {"pretrain_epochs": 2, "overcluster_epochs": 1, "epochs": 2, "tol": 0.0}  # every size does the same work a point
-ONCE = {"pretrain_epochs": 1, "overcluster": 0, "epochs": 1, "tol": 0.0}
+FEW = {"pretrain_epochs": 2, "epochs": 2, "tol": 0.0}  # every size does the same work a point
+ONCE = {"pretrain_epochs": 1, "epochs": 1, "tol": 0.0}
 MOST = 2e9 / MIB  # 2 GB, in MiB
 MOVES = [(down, right) for down in (-2, -1, 0, 1, 2) for right in (-2, -1, 0, 1, 2)]
 WORDS = {"VmRSS": "all", "RssAnon": "held by the process", "RssFile": "pages of files"}

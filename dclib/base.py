@@ -289,12 +289,17 @@ class DeepClusterer(
             What will be trained on: its number of points makes epochs of steps, and where a paper has other settings
             for a data set, its name says so. By default the bundled 10,000 digits.
         """
+        return cls._in_epochs(cls.as_written(name, data), BUNDLED if data is None else len(data))
+
+    @classmethod
+    def as_written(cls, name: str | None = None, data: Dataset | None = None) -> dict[str, Any]:
+        """Return what :meth:`settings` does with the budgets as the profile has them, in steps where it has steps."""
         size = profile(name)
         chosen: dict[str, Any] = {}
         for parent in reversed(cls.__mro__):
             own = parent.__dict__.get("profiles", {})
             chosen |= own.get(size, {}) | (own.get(f"{size}, {data.name}", {}) if data is not None else {})
-        return cls._in_epochs(chosen, BUNDLED if data is None else len(data))
+        return chosen
 
     @classmethod
     def _in_epochs(cls, chosen: dict[str, Any], n: int) -> dict[str, Any]:

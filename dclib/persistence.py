@@ -30,7 +30,7 @@ def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return parameters as a file can hold them: a data class of dclib by name and fields, other objects by name."""
 
     def plain(value: Any) -> Any:
-        if isinstance(value, RandomAffine):
+        if type(value) is RandomAffine:
             return {"RandomAffine": asdict(value)}
         if isinstance(value, list | np.ndarray | range):
             return [plain(item) for item in value]
@@ -191,10 +191,10 @@ class Persistent:
 
     def _first_phase(self, data: str, device: torch.device) -> dict[str, Any] | None:
         """Return what decides the first phase; ``None`` if it can't be told, as with code from elsewhere."""
-        hooks = [getattr(type(self), name) for name in HOOKS]
+        hooks = [getattr(self, name) for name in HOOKS]
         names = sorted({*self.of_first_phase(), *self.first_phase} - {*UNSTORED})
         parameters = _plain({name: getattr(self, name) for name in names})
-        told = all(hook.__module__.split(".")[0] == "dclib" for hook in hooks)
+        told = all(code.__module__.split(".")[0] == "dclib" for code in (type(self), *hooks))
         told &= not any(isinstance(value, dict) and "other" in value for value in parameters.values())
         if not told or self.random_state is None or self.network is not None or parallel.is_split():
             return None
@@ -219,9 +219,8 @@ class Persistent:
         return None if content is None else store.read(self._kept[0], "checkpoint", content)
 
     def _keep_first_phase(self, engine: Engine) -> None:
-        """Keep the state after the first phase, if that is wanted and none is there."""
-        kept = getattr(self, "_kept", None)  # a run that goes on from a checkpoint has not looked
-        if kept is not None and not kept[0].exists():
+        """Keep the state after the first phase, if that is wanted."""
+        if (kept := getattr(self, "_kept", None)) is not None:  # a run that goes on from a checkpoint has not looked
             self._write_state(kept[0], engine, kept[1])
 
     def _open_checkpoint(self, points: NDArray) -> dict[str, Any] | None:
@@ -251,7 +250,8 @@ class Persistent:
 
     def _restore(self, saved: dict[str, Any], engine: Engine) -> None:
         """Take up a run where its checkpoint left it."""
-        self._take(saved["found"], saved.get("tensors", ()))
+        found = {name: value for name, value in saved["found"].items() if name != "feature_names_in_"}  # X's own
+        self._take(found, saved.get("tensors", ()))
         if parallel.is_split() and "labels_" in saved["found"]:
             self.labels_ = parallel.own_rows(saved["found"]["labels_"], len(engine.x)).numpy()
         self._set_network(saved["network"])

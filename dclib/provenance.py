@@ -5,11 +5,13 @@ import subprocess
 import tomllib
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from dclib import __version__
 
 PACKAGE = Path(__file__).resolve().parent
 VERSIONED = ("numpy", "scikit-learn", "scipy", "torch")
@@ -29,11 +31,8 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 
 
 def own_version() -> str:
-    """Return the installed version of dclib."""
-    try:
-        return version("dclib")
-    except PackageNotFoundError:
-        return "not installed"
+    """Return the version of the dclib that runs: of a checkout, not what was current when it was installed."""
+    return __version__
 
 
 def commit(package: Path = PACKAGE) -> str | None:

@@ -70,7 +70,11 @@ PAPER: dict[str, dict[str, str]] = {
         "settings": "heat kernel of the neighbours, groups of units (Huang et al. 2014)",
     },
 }
-PROFILES = ("book", "full")
+PROFILES = ("book", "full", "paper")
+OPTIMIZERS = {"adam": "Adam", "sgd": "SGD with momentum 0.9"}
+SCHEDULES = {"one_cycle": "one cycle to {:g}", "half_cosine": "{:g} falling to 0", "constant": "{:g} throughout"}
+REFINING = {"epochs", "lr", "optimizer", "schedule", "update_interval", "tol"}
+BUDGETS = {"pretrain_steps", "refine_steps"}
 
 
 def ours(method: str, profile: str) -> dict[str, str]:
@@ -81,34 +85,43 @@ def ours(method: str, profile: str) -> dict[str, str]:
     method
         A key of :data:`dclib.methods.METHODS`.
     profile
-        ``"book"`` or ``"full"``.
+        ``"book"``, ``"full"`` or ``"paper"``.
     """
     cls = METHODS[method]
-    how = cls().get_params() | cls.settings(profile)
+    how = cls().get_params() | cls.as_written(profile)
     widths = how["hidden"] or cls.channels
     kind = "convolutions of stride 2, channels" if cls.convolutional else "D"
     return {
         "network": "–".join((kind, *map(str, widths), str(how["latent_dim"]))) + ", ReLU, linear code",
-        "pretraining": f"{how['pretrain_epochs']} epochs, Adam, one cycle to {how['pretrain_lr']:g}",
+        "pretraining": f"{_budget(how, 'pretrain_steps', 'pretrain_epochs')}, {_descent(how, 'pretrain_')}",
         "start": f"{how['start'].replace('kmeans', 'k-means')} on all codes, {how['n_init']} restarts",
         "second phase": _second(how),
         "mini-batch": str(how["batch_size"]),
-        "settings": _own(method, how),
+        "settings": _own(how),
         "added": ", ".join(added(how | {"augment": "on images"})),
     }
+
+
+def _budget(how: Mapping[str, Any], steps: str, epochs: str) -> str:
+    return f"{how[steps]:,} steps" if steps in how else f"{how[epochs]} epochs"
+
+
+def _descent(how: Mapping[str, Any], of: str = "") -> str:
+    return f"{OPTIMIZERS[how[f'{of}optimizer']]}, {SCHEDULES[how[f'{of}schedule']].format(how[f'{of}lr'])}"
 
 
 def _second(how: Mapping[str, Any]) -> str:
     if "epochs" not in how:
         return "none"
-    first = f"{how['overcluster_epochs']} epochs with {how['overcluster']} K clusters, then " * bool(how["overcluster"])
-    budget = f"{first}{how['epochs']} epochs at most"
-    return f"{budget}; Adam, {how['lr']:g} falling to 0; new target every epoch; until {how['tol']:.1%} change cluster"
+    budget = f"{_budget(how, 'refine_steps', 'epochs')} at most; {_descent(how)}"
+    until = f"; until {how['tol']:.1%} change cluster" if how["tol"] else ""
+    every = f"{how['update_interval']} steps" if how["update_interval"] else "epoch"
+    return f"{budget}; new target every {every}{until}"
 
 
-def _own(method: str, how: Mapping[str, Any]) -> str:
+def _own(how: Mapping[str, Any]) -> str:
     """Return the parameters that the method has for itself."""
-    shared = {*METHODS["autoencoder-kmeans"]().get_params(), "epochs", "lr", "tol", "overcluster", "overcluster_epochs"}
+    shared = METHODS["autoencoder-kmeans"]().get_params().keys() | REFINING | BUDGETS
     own = [f"{name} = {value}" for name, value in how.items() if name not in shared]
     return ", ".join(own) or "none of its own"
 
@@ -116,11 +129,14 @@ def _own(method: str, how: Mapping[str, Any]) -> str:
 def recipe(method: str) -> ScoreTable:
     """Return a table of the paper's recipe beside those of our profiles; images are augmented by ``for_data``.
 
+    The profile ``"paper"`` has the network of DEC, IDEC and DCN, and is shown beside papers that have it.
+
     Raises
     ------
     ValueError
         If there is no recipe of this name.
     """
     paper = PAPER[one_of(method, PAPER, "recipe")] | {"added": "nothing"}
-    columns = {"the paper's": paper} | {f"ours, {profile}": ours(method, profile) for profile in PROFILES}
+    profiles = PROFILES if paper["network"].startswith("D–500–500–2000–10") else PROFILES[:-1]
+    columns = {"the paper's": paper} | {f"ours, {profile}": ours(method, profile) for profile in profiles}
     return ScoreTable({row: {name: column[row] for name, column in columns.items()} for row in ROWS})

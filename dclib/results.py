@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClusterMixin
-from sklearn.cluster import KMeans
 
 from dclib import parallel, provenance
+from dclib.baselines import BASELINES, KMEANS
 from dclib.checks import one_of
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
@@ -27,9 +27,11 @@ SHIPPED = Path(__file__).parent / "records"  # an installed package brings the b
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
 INCIDENTAL = ("callback", "checkpoint", "device", "pretrained", "verbose")  # parameters that say how to run, not what
 UNSET = "unset"
-KMEANS = "k-means"  # the baseline: scikit-learn's, on the points themselves
 
 NAMES = {
+    "gmm": "PCA + GMM",
+    "umap-gmm": "UMAP + GMM",
+    "umap-hdbscan": "UMAP + HDBSCAN",
     "autoencoder-kmeans": "autoencoder + k-means",
     "autoencoder-spectral": "autoencoder + spectral",
     **{name: name.upper() for name in ("dec", "idec", "dbc", "dcn", "depict", "den")},
@@ -135,7 +137,7 @@ def run(
     Parameters
     ----------
     method
-        ``"k-means"`` or a key of :data:`dclib.methods.METHODS`.
+        A key of :data:`dclib.baselines.BASELINES` or :data:`dclib.methods.METHODS`.
     data
         A name that :func:`dclib.data.load` knows.
     seed
@@ -181,16 +183,16 @@ def n_weights(model: ClusterMixin) -> int:
 
 
 def make(method: str, points: Dataset, seed: int, profile_name: str | None = None, **parameters: Any) -> ClusterMixin:
-    """Return the estimator of a run, not yet fitted: a method of the book, or k-means on the points as they are.
+    """Return the estimator of a run, not yet fitted: a method of the book, or a baseline on the points as they are.
 
     Raises
     ------
     ValueError
         If the method is unknown.
     """
-    if one_of(method, (KMEANS, *METHODS), "method") == KMEANS:
-        own = {name: value for name, value in parameters.items() if name not in ("device", "checkpoint", "pretrained")}
-        return KMeans(len(points.classes), **{"n_init": 20, "random_state": seed} | own)
+    if one_of(method, (*BASELINES, *METHODS), "method") in BASELINES:
+        own = {name: value for name, value in parameters.items() if name not in INCIDENTAL}
+        return BASELINES[method](len(points.classes), **{"random_state": seed} | own)
     return METHODS[method].for_data(points, profile_name, random_state=seed, **parameters)
 
 
