@@ -16,7 +16,7 @@ from dclib.baselines import BASELINES
 
 PLAIN = {"augment": None}
 SPECTRAL = {"start": "spectral"}
-IMAGES = ("usps", "mnist-test", "mnist", "fashion-mnist")
+IMAGES = ("usps", "mnist-test", "mnist-10k", "mnist", "fashion-mnist")
 ROWS = ("pendigits", "20newsgroups")  # no images: nothing to augment
 ONE_CODE = ("autoencoder-kmeans", "dec", "idec", "dcn")  # they share their first phase
 CONVOLUTIONAL = ("dbc", "depict")
@@ -71,6 +71,7 @@ def plan(data: str, parts: list[str]) -> Iterator[tuple[str, str, dict]]:
         "ideas": ("full", ideas(data, ("idec", "dcn"))),
         "paper": ("paper", paper(data)),
         "rest": ("full", rest(data)),
+        "book rest": ("book", itertools.chain(rest(data), ideas(data, ("dbc", "depict", "den")))),
         "ideas of the rest": ("full", ideas(data, ("dbc", "depict", "den"))),
     }
     for part in parts:

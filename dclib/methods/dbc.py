@@ -91,6 +91,7 @@ class DBC(DEC):
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,)},
+        "book": {"pretrain_steps": 1_000, "refine_steps": 800},
         "full": {"pretrain_steps": 6_000, "refine_steps": 2_000},
     }
     first_phase: ClassVar[tuple[str, ...]] = ("batch_norm",)

@@ -118,6 +118,7 @@ class DEPICT(RefiningClusterer):
     channels: ClassVar[tuple[int, ...]] = (16, 32)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,), "start_epochs": 1},
+        "book": {"pretrain_steps": 1_000, "refine_steps": 800},
         "full": {"pretrain_steps": 6_000, "refine_steps": 2_000},
     }
     first_phase: ClassVar[tuple[str, ...]] = ("noise",)
