@@ -215,6 +215,25 @@ def test_sync_rewrites_a_stub_and_keeps_ids_and_outputs(book: Path) -> None:
     assert book.read_bytes() == before
 
 
+def test_methods_of_a_class_are_shown_and_compared(book: Path) -> None:
+    path = next(iter(chapters.files(book)))
+    chapter = chapters.read(path, book)
+    text = "```python\n# dclib/sample.py, class Pair: total\n```"
+    chapter.nb.cells.append(nbformat.v4.new_markdown_cell(text))
+    assert any("text differs" in str(problem) for problem in sync.check_chapter(chapter))
+    sync.rewrite(chapter)
+    assert chapter.nb.cells[-1].source.splitlines()[2:] == [
+        "class Pair:",
+        "    def total(self) -> int:",
+        '        """Return the sum."""',
+        "        return self.a + self.b",
+        "```",
+    ]
+    assert not [*sync.check_methods(chapter, 1, chapter.nb.cells[-1])]
+    chapter.nb.cells[-1].source = text.replace("total", "product")
+    assert any("has no 'product'" in str(problem) for problem in sync.check_chapter(chapter))
+
+
 def test_sync_never_drops_code_that_is_not_the_librarys(book: Path) -> None:
     edit(book, replace("# dclib/sample.py\n", "# dclib/sample.py\nassert True\n"))
     assert sync.main(["--root", str(book.parents[2])]) == 1

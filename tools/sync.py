@@ -3,6 +3,9 @@
 A code cell whose first line is ``# dclib/<path>.py`` shows whole functions and classes of that module.
 The names in the cell say which and in what order (``def name(): ...`` is enough to start); everything
 else comes from the library: signature, body and comments as they are, each docstring cut to its first line.
+
+Some methods of a class are shown in a fenced block of a Markdown cell, which is read and not run. Its first line is
+``# dclib/<path>.py, class Name: method, method``; the rest comes from the library.
 """
 
 import argparse
@@ -38,6 +41,7 @@ OWN_LINKS = [  # links that can only mean this book's own repository
     rf"(?<=git\+https://github\.com/){SLUG}",
     rf"(?<=git clone https://github\.com/){SLUG}",
 ]
+METHODS = re.compile(r"```python\n# (dclib/\S+\.py), class (\w+): ([\w, ]+)\n(.*?)```", re.S)
 DERIVED = re.compile(r"Derived in\s(.*?)(?:\n\s*\n|\Z)", re.S)
 DOC_ROLE = re.compile(r":doc:`(?:[^`<]*<)?([^`<>]+)>?`")
 
@@ -93,6 +97,35 @@ def render(module: str, names: list[str], root: Path) -> str:
     source = (root / module).read_text(encoding="utf-8")
     known = definitions(source)
     return f"# {module}\n" + "\n\n\n".join(shown(source, known[name]) for name in names)
+
+
+def render_methods(module: str, name: str, wanted: str, root: Path) -> str:
+    """Return the block that shows the methods ``wanted`` of a class.
+
+    Raises
+    ------
+    KeyError
+        If the module has no such class, or the class no such method of its own.
+    """
+    source = (root / module).read_text(encoding="utf-8")
+    owner = definitions(source)[name]
+    own = {node.name: node for node in owner.body if isinstance(node, Definition)}
+    bases = f"({', '.join(map(ast.unparse, owner.bases))})" if owner.bases else ""
+    bodies = "\n\n".join(shown(source, own[method.strip()]) for method in wanted.split(","))
+    return f"```python\n# {module}, class {name}: {wanted}\nclass {name}{bases}:\n{bodies}\n```"
+
+
+def check_methods(chapter: Chapter, number: int, cell: NotebookNode) -> Iterator[Problem]:
+    """Compare the blocks of a Markdown cell that show methods with the library."""
+    for block in METHODS.finditer(cell.source):
+        module, name, wanted, _ = block.groups()
+        try:
+            right = render_methods(module, name, wanted, chapter.root)
+        except (OSError, KeyError) as error:
+            yield Problem(f"{chapter.where(number)}, {name}", f"{module} has no {error}")
+            continue
+        if right != block[0]:
+            yield Problem(f"{chapter.where(number)}, {name}", f"text differs from {module}", diff(right, block[0]))
 
 
 def diff(library: str, cell: str, limit: int = 12) -> str:
@@ -323,7 +356,13 @@ def check_derived(root: Path) -> Iterator[Problem]:
 def check_chapter(chapter: Chapter) -> list[Problem]:
     """Return all that keeps one chapter from being the library."""
     cells = [p for i, cell in chapter.code() if chapters.library_module(cell) for p in check_cell(chapter, i, cell)]
-    return [*check_setup(chapter), *cells, *check_untagged(chapter)]
+    texts = [
+        p
+        for i, cell in enumerate(chapter.nb.cells, 1)
+        if cell.cell_type == "markdown"
+        for p in check_methods(chapter, i, cell)
+    ]
+    return [*check_setup(chapter), *cells, *texts, *check_untagged(chapter)]
 
 
 def check(root: Path = ROOT) -> list[Problem]:
@@ -339,6 +378,10 @@ def rewrite(chapter: Chapter) -> bool:
         module = chapters.library_module(cell)
         if module and not unreadable(chapter, number, cell):
             cell.source = render(module, list(definitions(cell.source)), chapter.root)
+    for cell in chapter.nb.cells:
+        if cell.cell_type == "markdown":
+            with contextlib.suppress(OSError, KeyError):
+                cell.source = METHODS.sub(lambda b: render_methods(*b.groups()[:3], chapter.root), cell.source)
     write_setup(chapter)
     if chapter.nb != before:
         chapters.write(chapter)
