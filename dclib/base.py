@@ -66,8 +66,20 @@ def _joined_signature(cls: type) -> inspect.Signature:
     return inspect.Signature(sorted(kept, key=lambda p: p.kind))
 
 
+class Named:
+    """Knows its parameters. A class of its own: beside an ``__init__``, ``__new__`` would hide its signature."""
+
+    def __new__(cls, *_: Any, **parameters: Any) -> Self:
+        """Refuse a parameter that the method does not have, by both names."""
+        known = cls._get_param_names()
+        for name in parameters:
+            if name not in known:
+                raise TypeError(f"{cls.__name__} has no parameter {name!r}.{nearest_name(name, known)}")
+        return super().__new__(cls)
+
+
 class DeepClusterer(
-    ReadsPoints, Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator
+    Named, ReadsPoints, Persistent, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, BaseEstimator
 ):
     """A network and a clustering of its codes: the first phase, which every method shares.
 
@@ -254,14 +266,6 @@ class DeepClusterer(
         self.callback = callback
         self.verbose = verbose
 
-    def __new__(cls, *_: Any, **parameters: Any) -> Self:
-        """Refuse a parameter that the method does not have, by both names."""
-        known = cls._get_param_names()
-        for name in parameters:
-            if name not in known:
-                raise TypeError(f"{cls.__name__} has no parameter {name!r}.{nearest_name(name, known)}")
-        return super().__new__(cls)
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Show a method's own parameters and the inherited ones in one signature, and join their constraints."""
         super().__init_subclass__(**kwargs)
@@ -341,7 +345,8 @@ class DeepClusterer(
         if data.is_image:
             known["augment"] = RandomAffine(data.shape)
             known["shape"] = data.shape if cls.convolutional else None
-        return cls(**known | cls.settings(profile, data) | parameters)
+        chosen = cls._in_epochs(cls.as_written(profile, data) | parameters, len(data))  # of the batches asked for
+        return cls(**known | chosen | parameters)
 
     # -- what a method says -------------------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ PAPER: dict[str, dict[str, str]] = {
     },
 }
 PROFILES = ("book", "full", "paper")
-OPTIMIZERS = {"adam": "Adam", "sgd": "SGD with momentum 0.9"}
+OPTIMIZERS = {"adam": "Adam", "sgd": "SGD (momentum 0.9)"}
 SCHEDULES = {"one_cycle": "one cycle to {:g}", "half_cosine": "{:g} falling to 0", "constant": "{:g} throughout"}
 REFINING = {"epochs", "lr", "optimizer", "schedule", "update_interval", "tol"}
 BUDGETS = {"pretrain_steps", "refine_steps"}

@@ -115,7 +115,7 @@ def test_libraries_take_turns_and_only_methods_of_the_book_run() -> None:
         "widths": [*own.hidden, own.latent_dim],
         "batch_size": own.batch_size,
         "pretrain_epochs": own.pretrain_epochs,
-        "clustering_epochs": own.epochs + own.overcluster_epochs,
+        "clustering_epochs": own.epochs,
     }
     assert len({peers.record_path(r, Path()) for r in runs}) == len(runs)
     assert set(peers.options().parse_args([]).methods) == set(peers.PEERS) & set(METHODS)

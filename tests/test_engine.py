@@ -481,22 +481,13 @@ def test_a_second_fit_knows_nothing_of_the_first():
     assert [record["gap"] for record in model.fit(X).history_] == gaps
 
 
-def test_whitening_is_refused_where_the_encoder_returns_more_than_the_code():
-    with pytest.raises(ValueError, match="code of Variational.*whiten=False"):
-        small(Variational, whiten=True).fit(X)
-
-
-def test_a_round_may_follow_any_phase():
+def test_refinement_may_follow_any_phase():
     class Warm(DEC):
         def phases(self, n):
-            return [
-                Phase("warm", 2, (update(self.representation_loss, 1e-3),)),
-                *self.first_round(n),
-                self.last_round(),
-            ]
+            return [Phase("warm", 2, (update(self.representation_loss, 1e-3),)), self.refinement()]
 
-    model = small(Warm, epochs=2, overcluster=2, overcluster_epochs=1).fit(X)
-    assert [record["phase"] for record in model.history_][:3] == ["warm", "warm", "overcluster"]
+    model = small(Warm, epochs=2).fit(X)
+    assert [record["phase"] for record in model.history_][:3] == ["warm", "warm", "refine"]
     assert model.start_sizes_.shape == (4,)
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from dclib.methods import METHODS
 from dclib.metrics import clustering_accuracy
 from dclib.networks import mlp_autoencoder
+from dclib.profiles import PROFILES
 from dclib.refining import RefiningClusterer
 from dclib.training import CollapseWarning, DeadUnitsWarning, NonFiniteLossError, OutlierWarning
 
@@ -285,7 +286,7 @@ def test_history_has_one_record_an_epoch_and_the_callback_sees_each(cls):
 
 @every_method
 def test_takes_a_trained_network_as_it_is(cls):
-    still = {name: 0 for name in ("epochs", "overcluster_epochs", "start_epochs") if name in cls().get_params()}
+    still = {name: 0 for name in ("epochs", "start_epochs") if name in cls().get_params()}
     first = small(cls, **still).fit(X)
     second = clone(first).set_params(network=first.network_, pretrain_epochs=0).fit(X)
     np.testing.assert_allclose(first.transform(X), second.transform(X), atol=1e-4)
@@ -309,20 +310,6 @@ def test_a_last_step_that_spoils_the_weights_is_noticed(cls):
 
 
 @refining_method
-def test_many_clusters_first_then_the_number_asked_for(cls):
-    counts = []
-    model = small(
-        cls, overcluster=3, tol=0, callback=lambda m: counts.append(0 if m.centroids_ is None else len(m.centroids_))
-    )
-    model.fit(X)
-    assert list(dict.fromkeys(counts)) == [0, 12, 4] and len(model.centroids_) == 4
-    phases = [record["phase"] for record in model.history_]
-    assert [phase for phase in phases if phase != "start"] == ["pretrain"] * 2 + ["overcluster"] + ["refine"] * 2
-    few = small(cls, n_clusters=6).fit(X[:60])  # ten points for each of more than six clusters are not there
-    assert "overcluster" not in [record["phase"] for record in few.history_]
-
-
-@refining_method
 def test_a_collapse_is_warned_of(cls, monkeypatch):
     monkeypatch.setattr(cls, "refresh", lambda self, x: torch.zeros(len(x), dtype=torch.int64))
     monkeypatch.setattr(cls, "loss", lambda self, batch: batch.z.square().mean())
@@ -332,9 +319,10 @@ def test_a_collapse_is_warned_of(cls, monkeypatch):
 
 @every_method
 def test_profiles_are_valid_parameters(cls):
-    for name in ("quick", "book", "full"):
+    for name in PROFILES:
         assert set(cls.settings(name)) <= set(cls().get_params())
-    assert not set(cls.settings("book")) & {"hidden", "epochs"}, "the defaults have the size of the book"
+    budgets = {"pretrain_steps", "refine_steps"}
+    assert set(cls.as_written("book")) <= budgets, "the defaults are the book's, but for the budget"
 
 
 @every_method

@@ -142,7 +142,7 @@ def test_a_network_that_does_not_fit_is_refused_before_training(network, x, word
 def test_a_network_without_a_decoder_is_enough_where_nothing_is_reconstructed():
     network = nn.Module()
     network.encoder = mlp((12, 8, 3))
-    model = small(DEC, network=network, pretrain_epochs=0, whiten=True).fit(X)
+    model = small(DEC, network=network, pretrain_epochs=0).fit(X)
     assert model.width_ == 3
     for refused in (small(DEC, network=network), small(IDEC, network=network, pretrain_epochs=0)):
         with pytest.raises(ValueError, match="no decoder, and the method reconstructs"):
@@ -180,7 +180,7 @@ def test_an_augmentation_of_another_shape_is_refused_by_name():
 @every_method
 def test_a_parameter_out_of_range_is_refused_before_training(cls):
     known = cls().get_params()
-    for name, value in {"epochs": -3, "tol": 7.0, "overcluster": -1, "n_init": 0, "directions": "no"}.items():
+    for name, value in {"epochs": -3, "tol": 7.0, "update_interval": 0, "schedule": "cosine", "n_init": 0}.items():
         if name in known:
             with pytest.raises(ValueError, match=f"'{name}' parameter of {cls.__name__} must be"):
                 small(cls, **{name: value}).fit(X)
@@ -257,11 +257,16 @@ def test_the_warning_is_silent_on_the_right_sizes_and_speaks_on_the_wrong_ones()
         warn_of_collapse(np.array([190, 4, 3, 3]), np.array([50, 50, 50, 50]), 4, "the end")
 
 
-def test_overclustering_of_unequal_groups_is_told():
-    x, y = make_blobs([950, 25, 25], n_features=8, random_state=3)
-    with pytest.warns(CollapseWarning, match=r"sizes \[950, 25, 25\] at the start became") as told:
-        model = DEC(3, overcluster=5, random_state=0, device="cpu").fit(x)
-    assert clustering_accuracy(y, model.labels_) < 0.9 and {w.filename for w in told} == {__file__}
+def test_sizes_that_changed_in_training_are_told():
+    class Lopsided(DEC):
+        def _start(self, x):
+            super()._start(x)
+            self.start_sizes_ = np.array([948, 26, 26])
+
+    x = make_blobs(1000, centers=3, n_features=8, random_state=3)[0]
+    with pytest.warns(CollapseWarning, match=r"sizes \[948, 26, 26\] at the start became") as told:
+        small(Lopsided, n_clusters=3).fit(x)
+    assert {w.filename for w in told} == {__file__}
 
 
 # -- what is kept, and what it costs --------------------------------------------------------------------------------
@@ -351,7 +356,7 @@ def test_every_method_starts_where_it_is_told(cls, start):
 
 
 def test_the_start_is_that_of_the_labels():
-    still = {"epochs": 0, "overcluster_epochs": 0, "hidden": (16,)}
+    still = {"epochs": 0, "hidden": (16,)}
     by_kmeans, by_graph = (small(DEC, start=start, **still).fit(X) for start in ("kmeans", "spectral"))
     assert by_kmeans.transform(X).tobytes() == by_graph.transform(X).tobytes(), "the start draws nothing from training"
     z = by_graph.transform(X)

@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def _train(path, result):
     torch.set_num_threads(1)
-    model = DEC(4, hidden=(32,), pretrain_epochs=8, epochs=8, overcluster_epochs=8, tol=0, n_init=2, random_state=0)
+    model = DEC(4, hidden=(32,), pretrain_epochs=8, epochs=8, tol=0, n_init=2, random_state=0)
     model.set_params(augment=RandomAffine((4, 4)), checkpoint=path).fit(X)
     np.save(result, model.labels_)
 
@@ -195,7 +195,7 @@ class Brief(DEC):
 
 
 class Twice(METHODS["autoencoder-kmeans"]):
-    """A method that whitens two times, and keeps a tensor."""
+    """A method with two first phases, which keeps a tensor."""
 
     def phases(self, n):
         return [self.pretraining(), *super().phases(n)]
@@ -212,13 +212,13 @@ def untouched():
     ("model", "network"),
     [
         (Brief(4), None),
-        (small(Twice, whiten=True), None),
+        (small(Twice), None),
         (small(DEC, hidden=np.array([17])), None),
         (small(DEC, hidden=range(8, 6, -1)), None),
         (small(METHODS["dbc"], shape=torch.Size([4, 4]), hidden=(4,)), None),
         (small(METHODS["autoencoder-kmeans"], network=untouched(), pretrain_epochs=0), untouched()),
     ],
-    ids=["no keywords", "whitened twice", "array", "range", "torch.Size", "no weight"],
+    ids=["no keywords", "two first phases", "array", "range", "torch.Size", "no weight"],
 )
 def test_unusual_estimators_come_back_whole(model, network, tmp_path):
     path = model.fit(X).save(tmp_path / "model.dclib")

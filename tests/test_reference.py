@@ -23,8 +23,15 @@ from dclib.methods.dec import kl_divergence, soft_assignment, target_distributio
 from dclib.methods.den import group_loss, heat_kernel, in_white, locality_loss
 from dclib.methods.depict import TARGETS, cross_entropy
 from dclib.networks import activations
-from dclib.training import whiten_code, without_denormals
+from dclib.training import without_denormals
 
+AS_PAPER = {
+    "pretrain_optimizer": "sgd",
+    "pretrain_schedule": "half_cosine",
+    "optimizer": "sgd",
+    "schedule": "constant",
+    "update_interval": 3,  # a pass is four mini-batches
+}
 X = make_blobs(330, centers=5, n_features=16, random_state=1, cluster_std=6)[0].astype(np.float32)
 
 
@@ -35,10 +42,7 @@ class Plain:
         self.model, self.network, self.x = model, network, x
 
     def places(self, x):
-        return self.placed(self.network.encoder(x))
-
-    def placed(self, z):
-        return normalize(z, eps=torch.finfo(z.dtype).tiny) if getattr(self.model, "directions", False) else z
+        return self.network.encoder(x)
 
     def first(self, view, x, index):
         return self.error(self.network.encoder(view), view, x)
@@ -99,7 +103,7 @@ class DCN(Plain):
     def second(self, view, x, index):
         z = self.network.encoder(view)
         l_r = self.error(z, view, x)
-        return l_r + self.model.weight * kmeans_loss(self.placed(z), self.network.centroids, self.assigned[index])
+        return l_r + self.model.weight * kmeans_loss(z, self.network.centroids, self.assigned[index])
 
     def after(self, x):
         places, centroids = self.places(x), self.network.centroids
@@ -147,8 +151,12 @@ class DEN(Plain):
         column = torch.randint(self.near.shape[1], index.shape)
         near = self.model.augment(self.x[self.near[index, column]])
         z, z_near = self.network.encoder(view), self.network.encoder(near)
-        local = locality_loss(*in_white(z, z_near), self.similarity[index, column]) / z.shape[1]
-        grouped = group_loss(normalize(z), self.model.group_size)
+        if self.model.units == "white":
+            local = locality_loss(*in_white(z, z_near), self.similarity[index, column]) / z.shape[1]
+            grouped = group_loss(normalize(z), self.model.group_size)
+        else:
+            local = locality_loss(z, z_near, self.similarity[index, column])
+            grouped = group_loss(z, self.model.group_size)
         return self.error(z, view, x) + self.model.locality * local + self.model.sparsity * grouped
 
 
@@ -164,14 +172,25 @@ def reference(model, rules) -> SimpleNamespace:
     network = model.build(X.shape[1])
     told, losses = rules(model, network.eval(), x), []
 
-    def descend(loss_of, epochs, lr, schedule_of, refresh=None):
-        optimizer = torch.optim.Adam(network.parameters(), lr, fused=True)
-        schedule = schedule_of(optimizer, epochs * -(-len(x) // model.batch_size))
+    def descend(loss_of, epochs, lr, optimizer, schedule, refresh=None, interval=None):
+        steps = interval or -(-len(x) // model.batch_size)
+        optimizer = {
+            "adam": lambda weights: torch.optim.Adam(weights, lr, fused=True),
+            "sgd": lambda weights: torch.optim.SGD(weights, lr, momentum=0.9),
+        }[optimizer](network.parameters())
+        schedule = {
+            "one_cycle": lambda n: torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=n),
+            "half_cosine": lambda n: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n),
+            "constant": lambda n: SimpleNamespace(step=lambda: None),
+        }[schedule](epochs * steps)
         for _ in range(epochs):
             with torch.no_grad():
-                labels = refresh and refresh()
-            total = 0.0
-            for index in torch.randperm(len(x)).split(model.batch_size):
+                refresh and refresh()
+            total, order = 0.0, torch.randperm(len(x))
+            while interval and len(order) < interval * model.batch_size:
+                order = torch.cat([order, torch.randperm(len(x))])
+            order = order[: interval * model.batch_size] if interval else order
+            for index in order.split(model.batch_size):
                 network.train()
                 optimizer.zero_grad()
                 loss = loss_of(model.augment(x[index]), x[index], index)
@@ -179,39 +198,22 @@ def reference(model, rules) -> SimpleNamespace:
                 optimizer.step(), schedule.step()
                 total += loss.detach() * len(index)
                 network.eval()
-                if refresh in (told.refresh,):
+                if refresh:
                     with torch.no_grad():
                         told.after(x[index])
-            losses.append(float(total) / len(x))
-        return labels
+            losses.append(float(total) / len(order))
 
-    def cosine(optimizer, steps):
-        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-
-    def start(n_clusters, n_init):
-        with torch.no_grad(), threadpool_limits(1):
-            places = told.places(x).double().numpy()
-            kmeans = KMeans(n_clusters, n_init=n_init, random_state=model.random_state).fit(places)
-        told.begin(torch.as_tensor(kmeans.cluster_centers_, dtype=torch.float32))
-        return torch.as_tensor(kmeans.labels_).long()
-
-    descend(
-        told.first,
-        model.pretrain_epochs,
-        model.pretrain_lr,
-        lambda optimizer, steps: torch.optim.lr_scheduler.OneCycleLR(optimizer, model.pretrain_lr, total_steps=steps),
-    )
-    if model.whiten:
-        whiten_code(network, x)
+    descend(told.first, model.pretrain_epochs, model.pretrain_lr, model.pretrain_optimizer, model.pretrain_schedule)
+    with torch.no_grad(), threadpool_limits(1):
+        places = told.places(x).double().numpy()
+        kmeans = KMeans(model.n_clusters, n_init=model.n_init, random_state=model.random_state).fit(places)
+    told.begin(torch.as_tensor(kmeans.cluster_centers_, dtype=torch.float32))
     if hasattr(told, "second"):
-        start(min(model.overcluster * model.n_clusters, len(x) // 10), 1)
-        descend(told.second, model.overcluster_epochs, model.lr, cosine, told.refresh)
-    labels = start(model.n_clusters, model.n_init)
-    if rules is DEPICT:
-        told.p = one_hot(labels, model.n_clusters).float()
-        descend(told.second, model.start_epochs, model.lr, cosine)
-    if hasattr(told, "second"):
-        descend(told.second, model.epochs, model.lr, cosine, told.refresh)
+        how = model.lr, model.optimizer, model.schedule
+        if rules is DEPICT:
+            told.p = one_hot(torch.as_tensor(kmeans.labels_).long(), model.n_clusters).float()
+            descend(told.second, model.start_epochs, *how)
+        descend(told.second, model.epochs, *how, told.refresh, model.update_interval)
     with torch.no_grad():
         return SimpleNamespace(z=network.encoder(x), labels=told.clusters(x), losses=losses, told=told)
 
@@ -220,10 +222,9 @@ def configured(name: str, **changes):
     """Return a method with everything switched on that the loop has to get right."""
     cls, how = METHODS[name], {"n_clusters": 5, "random_state": 3, "batch_size": 100, "n_init": 5}
     own = cls().get_params()
-    how |= {"hidden": (32,), "latent_dim": 4, "pretrain_epochs": 3, "whiten": True, "device": "cpu"}
+    how |= {"hidden": (32,), "latent_dim": 4, "pretrain_epochs": 3, "device": "cpu"}
     how |= {"precision": "float32", "augment": RandomAffine((4, 4))}
-    how |= {"directions": True} if "directions" in own else {}
-    how |= {"epochs": 3, "overcluster": 3, "overcluster_epochs": 2, "tol": 0} if "epochs" in own else {}
+    how |= {"epochs": 3, "tol": 0} if "epochs" in own else {}
     how |= {"shape": (4, 4), "hidden": (3, 5)} if cls.convolutional else {}
     return cls(**how | changes)
 
@@ -242,10 +243,13 @@ def test_fit_is_the_plain_loop(name):
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("dcn", {"directions": False, "reconstruct": "clean"}),
+        ("dcn", {"reconstruct": "clean"}),
         ("depict", {"target": "balanced"}),
         ("dbc", {"power": 3.0, "balance": False}),
         ("idec", {"weight": 0.1}),
+        ("den", {"units": "white"}),
+        ("dec", AS_PAPER),
+        ("depict", AS_PAPER | {"update_interval": 7}),
     ],
 )
 def test_options_are_the_plain_loops(name, change):
@@ -263,4 +267,4 @@ def test_restarts_of_kmeans_are_as_many_as_asked_for(monkeypatch):
 
     monkeypatch.setattr("dclib.training.KMeans", Counted)
     configured("dec", n_init=7).fit(X)
-    assert asked == [(5, 7), (15, 1), (5, 7)], "first of all, what k-means finds before anything is refined"
+    assert asked == [(5, 7)]

@@ -1,7 +1,5 @@
 """Seeds, devices, mini-batches and the k-means start."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,6 @@ from dclib.training import (
     copy_state,
     descend,
     fit_kmeans,
-    fixed_linear,
     has_bfloat16,
     in_batches,
     pick_device,
@@ -27,7 +24,6 @@ from dclib.training import (
     seeded,
     start_at_kmeans,
     start_at_labels,
-    whiten_code,
     without_denormals,
 )
 
@@ -129,51 +125,6 @@ def test_autoencoder_mirrors_itself():
     x = torch.randn(3, 784)
     torch.testing.assert_close(network(x), network.decoder(network.encoder(x)))
     assert isinstance(network, Autoencoder)
-
-
-@pytest.fixture
-def lopsided() -> tuple[Autoencoder, torch.Tensor]:
-    with seeded(0):
-        network = mlp_autoencoder(6, hidden=(12,), latent_dim=3)
-        network.encoder[-1].weight.data *= torch.tensor([[1.0], [1.5], [3.0]])
-        return network, torch.randn(400, 6)
-
-
-def test_whitening_gives_unit_covariance_and_keeps_the_reconstruction(lopsided):
-    network, x = lopsided
-    before = in_batches(network, x)
-    whiten_code(network, x)
-    z = in_batches(network.encoder, x)
-    torch.testing.assert_close(torch.cov(z.T), torch.eye(3), atol=1e-3, rtol=0)
-    torch.testing.assert_close(z.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(in_batches(network, x), before, atol=1e-4, rtol=0)
-
-
-def test_whitening_undoes_any_linear_map_up_to_a_rotation(lopsided):
-    network, x = lopsided
-    whiten_code(network, x)
-    mixed = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.3, 0.0, 1.0]])
-    twin = copy.deepcopy(network)
-    twin.encoder = torch.nn.Sequential(twin.encoder, fixed_linear(mixed, torch.ones(3)))
-    whiten_code(twin, x)
-    z, z_twin = (in_batches(each.encoder, x) for each in (network, twin))
-    torch.testing.assert_close(torch.cdist(z, z), torch.cdist(z_twin, z_twin), atol=1e-2, rtol=0)
-
-
-def test_whitening_does_not_blow_up_a_dead_direction(lopsided):
-    network, x = lopsided
-    network.encoder[-1].weight.data[0] = 0
-    whiten_code(network, x)
-    z = in_batches(network.encoder, x)
-    assert torch.isfinite(z).all() and z.var(0).max() < 1.01
-
-
-def test_the_white_map_is_not_trained(lopsided):
-    network, x = lopsided
-    whiten_code(network, x)
-    assert not any(
-        value.requires_grad for value in (*network.encoder[-1].parameters(), *network.decoder[0].parameters())
-    )
 
 
 def test_root_mean_square():

@@ -79,7 +79,7 @@ def digits():
     return load("digits")
 
 
-SMALL = dict(hidden=(4,), pretrain_epochs=2, epochs=2, overcluster=0, tol=0, n_init=2, random_state=0)
+SMALL = dict(hidden=(4,), pretrain_epochs=2, epochs=2, tol=0, n_init=2, random_state=0)
 
 
 def test_targets_are_computed_in_evaluation_mode(digits):

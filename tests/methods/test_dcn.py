@@ -10,7 +10,6 @@ from dclib.methods.dcn import kmeans_loss, running_means
 
 SMALL = dict(
     hidden=(16,), latent_dim=3, pretrain_epochs=5, epochs=3, batch_size=64, n_init=2, random_state=5, tol=0.0,
-    overcluster=0,
 )  # fmt: skip
 
 

@@ -87,7 +87,6 @@ SMALL = dict(
     n_init=2,
     random_state=5,
     tol=0.0,
-    overcluster=0,
 )
 
 
@@ -156,7 +155,7 @@ def test_targets_come_from_the_points_and_predictions_from_their_views():
         seen.append(points)
         return points + 1
 
-    model = DEC(3, hidden=(8,), pretrain_epochs=1, epochs=1, overcluster=0, tol=0, augment=shifted, random_state=0)
+    model = DEC(3, hidden=(8,), pretrain_epochs=1, epochs=1, tol=0, augment=shifted, random_state=0)
     model.fit(x.numpy())
     points = torch.cat(seen)
     clean = torch.as_tensor((x.numpy() - np.float32(model.offset_)) / np.float32(model.scale_))

@@ -88,7 +88,7 @@ def test_neighbours_are_those_of_brute_force(blobs):
 
 def test_the_code_shrinks_unless_its_size_is_divided_out(blobs):
     def size(**how):
-        model = DEN(4, **SMALL | dict(pretrain_epochs=30), whiten=False, locality=2.0, sparsity=1.0, **how).fit(blobs)
+        model = DEN(4, **SMALL | dict(pretrain_epochs=30), locality=2.0, sparsity=1.0, **how).fit(blobs)
         return np.square(model.transform(blobs)).sum(axis=1).mean()
 
     assert size(units="raw") < 0.2 * size(units="white")
@@ -99,8 +99,8 @@ def test_locality_brings_neighbours_together():
     near = nearest(x, 1)[1][:, 0]
 
     def apart(locality):
-        model = DEN(4, **SMALL | dict(pretrain_epochs=30), whiten=False, n_neighbors=1, locality=locality, sparsity=0.0)
-        model.fit(x)
+        how = SMALL | dict(pretrain_epochs=30, n_neighbors=1, sparsity=0.0, units="white")
+        model = DEN(4, **how, locality=locality).fit(x)
         z = torch.as_tensor(model.transform(x))
         return float(locality_loss(*in_white(z, z[near]), torch.ones(len(z))))
 

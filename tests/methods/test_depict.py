@@ -104,7 +104,7 @@ def test_noise_thins_the_input_of_each_layer_and_nothing_else():
     assert float(first.mean()) == pytest.approx(1, abs=0.1)
 
 
-SMALL = dict(hidden=(4,), pretrain_epochs=2, epochs=2, overcluster=0, tol=0, n_init=2, random_state=0)
+SMALL = dict(hidden=(4,), pretrain_epochs=2, epochs=2, tol=0, n_init=2, random_state=0)
 
 
 def test_loss_is_layer_wise_error_plus_cross_entropy_of_noisy_answers_with_clean_targets():

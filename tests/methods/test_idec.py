@@ -12,7 +12,6 @@ from dclib.phases import Batch
 
 SMALL = dict(
     hidden=(16,), latent_dim=3, pretrain_epochs=3, epochs=3, batch_size=64, n_init=2, random_state=5, tol=0.0,
-    overcluster=0,
 )  # fmt: skip
 
 
