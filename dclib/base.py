@@ -513,7 +513,8 @@ class DeepClusterer(
         device = pick_device(self.device)
         own = seed_of(self.random_state) if saved is None else saved["seed"]
         self.seed_ = int(parallel.from_first(torch.tensor(own)))
-        saved = saved or self._open_pretrained(points, device)
+        kept = self._open_pretrained(points, device)
+        saved = saved or kept
         self._began = time.perf_counter() - (saved["seconds"] if saved else 0.0)
         with seeded(self.seed_, device):
             self._run(on_device(points, self.scale_, device, self.offset_, self.point_shape_), saved)

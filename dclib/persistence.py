@@ -220,8 +220,8 @@ class Persistent:
 
     def _keep_first_phase(self, engine: Engine) -> None:
         """Keep the state after the first phase, if that is wanted."""
-        if (kept := getattr(self, "_kept", None)) is not None:  # a run that goes on from a checkpoint has not looked
-            self._write_state(kept[0], engine, kept[1])
+        if self._kept is not None:
+            self._write_state(self._kept[0], engine, self._kept[1])
 
     def _open_checkpoint(self, points: NDArray) -> dict[str, Any] | None:
         """Return what a broken run left behind, or ``None``; refuse what another run left.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dclib import __version__, cli, results
+from dclib import __version__, cli
+from dclib.baselines import BASELINES
 from dclib.methods import METHODS
 
 
@@ -193,13 +194,29 @@ def test_help_shows_examples(run, arguments):
 def test_help_names_every_method(run):
     assert set(cli.METHOD_NAMES) == set(METHODS)
     words = "".join(run("run", "--help")[1].split())  # lines may break within a name
-    assert all(name in words for name in (results.KMEANS, *METHODS))
+    assert all(name in words for name in (*BASELINES, *METHODS))
 
 
 def test_version_and_module(run):
     assert run("--version")[1].strip() == f"dclib {__version__}"
     shown = subprocess.run([sys.executable, "-m", "dclib", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == f"dclib {__version__}"
+
+
+def test_methods_of_one_command_line_share_a_first_phase(run, tmp_path, monkeypatch):
+    kept = tmp_path / "kept"
+    words = (*FAST, "--pretrained", str(kept), "--out", str(tmp_path))
+    assert run("run", "autoencoder-kmeans", *words)[0] == 0 and len([*kept.iterdir()]) == 1
+
+    def trained(self, phase):
+        raise AssertionError("the first phase was trained again")
+
+    with monkeypatch.context() as watching:
+        watching.setattr("dclib.engine.Engine._make_movers", trained)
+        assert run("run", "autoencoder-spectral", *words)[0] == 0
+    assert run("run", "dec", *words)[0] == 0 and len([*kept.iterdir()]) == 1
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")]
+    assert len(records) == 3 and not any("pretrained" in record["parameters"] for record in records)
 
 
 def test_a_run_that_was_broken_off_goes_on(run, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import make_blobs
 from torch import nn
 
-from dclib import DEC, store
+from dclib import DEC, inputs, store
 from dclib.augment import RandomAffine
 from dclib.base import DeepClusterer
 from dclib.methods import METHODS
@@ -234,3 +234,177 @@ def test_another_array_of_widths_is_another_run(tmp_path):
         small(DEC, hidden=np.array([17]), checkpoint=path, callback=killed_after(1)).fit(X)
     with pytest.raises(ValueError, match=r"hidden is \[17\], and here it is \[18\]"):
         small(DEC, hidden=np.array([18]), checkpoint=path).fit(X)
+
+
+# -- networks after the first phase, kept in a folder ---------------------------------------------------------------
+
+
+def files(folder):
+    return sorted(path.name for path in folder.glob("*"))
+
+
+def told_apart(first, second, x=X):
+    """Return whether two estimators keep first phases of their own in one folder, and fit both."""
+    first.fit(X)
+    before = files(first.pretrained)
+    second.fit(x)
+    return len(files(first.pretrained)) == len(before) + 1
+
+
+@every_method
+def test_a_kept_first_phase_gives_the_bits_of_a_trained_one(cls, tmp_path):
+    longer = {"pretrain_epochs": 3} | ({"tol": 0} if "tol" in cls().get_params() else {})
+    whole, phases = small(cls, **longer).fit(X), []
+    for _ in range(2):
+        phases.clear()
+        found = small(cls, **longer, pretrained=tmp_path, callback=lambda m: phases.append(len(m.history_))).fit(X)
+        assert found.transform(X).tobytes() == whole.transform(X).tobytes()
+        np.testing.assert_array_equal(found.labels_, whole.labels_)
+        assert [r["loss"] for r in found.history_] == [r["loss"] for r in whole.history_]
+        assert len(files(tmp_path)) == 1
+    assert not phases or phases[0] == 3, "the second time the first phase is not trained"
+    assert found.seconds_ > sum(record["seconds"] for record in found.history_[:3]), "what it took is counted"
+
+
+def test_methods_of_one_first_phase_share_its_file(tmp_path):
+    names = ("autoencoder-kmeans", "autoencoder-spectral", "dec", "idec", "dcn")
+    start = [small(METHODS[name], pretrained=tmp_path).fit(X).history_[:2] for name in names]
+    assert len(files(tmp_path)) == 1 and all(records == start[0] for records in start), "to the second"
+    for name in names:
+        alone = small(METHODS[name]).fit(X)
+        np.testing.assert_array_equal(alone.labels_, small(METHODS[name], pretrained=tmp_path).fit(X).labels_)
+    for name in ("dbc", "den", "depict"):
+        small(METHODS[name], pretrained=tmp_path).fit(X)
+    assert len(files(tmp_path)) == 4
+
+
+class Moved(RandomAffine):
+    """An augmentation of somebody else."""
+
+    def __call__(self, x):
+        return super().__call__(x) + 1
+
+
+@pytest.mark.parametrize(
+    ("cls", "change"),
+    [
+        (DEC, {"random_state": 1}),
+        (DEC, {"pretrain_lr": 1e-3}),
+        (DEC, {"pretrain_epochs": 1}),
+        (DEC, {"pretrain_optimizer": "sgd"}),
+        (DEC, {"pretrain_schedule": "constant"}),
+        (DEC, {"hidden": (31,)}),
+        (DEC, {"latent_dim": 9}),
+        (DEC, {"batch_size": 64}),
+        (DEC, {"precision": "float32"}),
+        (DEC, {"reconstruct": "clean"}),
+        (DEC, {"augment": None}),
+        (DEC, {"augment": RandomAffine((4, 4), degrees=3)}),
+        (METHODS["den"], {"locality": 0.3}),
+        (METHODS["depict"], {"noise": 0.2}),
+        (METHODS["dbc"], {"batch_norm": False}),
+        (METHODS["dbc"], {"shape": (4, 4)}),
+    ],
+    ids=str,
+)
+def test_another_first_phase_is_kept_beside(cls, change, tmp_path):
+    assert told_apart(small(cls, pretrained=tmp_path), small(cls, pretrained=tmp_path, **change))
+
+
+def test_other_points_are_another_first_phase(tmp_path):
+    for number, x in enumerate((X + 1, X[:-1], X.astype(np.float64))):
+        folder = tmp_path / str(number)
+        assert told_apart(small(DEC, pretrained=folder), small(DEC, pretrained=folder), x)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"n_clusters": 3}, {"n_init": 3}, {"start": "spectral"}, {"epochs": 1}, {"lr": 1e-4}, {"alpha": 2.0}],
+    ids=str,
+)
+def test_what_comes_after_the_first_phase_does_not_tell_it_apart(change, tmp_path):
+    assert not told_apart(small(DEC, pretrained=tmp_path), small(DEC, pretrained=tmp_path, **change))
+
+
+class Outside(DEC):
+    """Nothing of its own, as far as one sees from the hooks of the first phase."""
+
+    def phases(self, n):
+        return super().phases(n)
+
+
+@pytest.mark.parametrize(
+    ("cls", "change"),
+    [
+        (DEC, {"augment": lambda x: x + 1}),
+        (DEC, {"augment": Moved((4, 4))}),
+        (DEC, {"augment": nn.Dropout(0.1)}),
+        (DEC, {"network": mlp_autoencoder(16, (8,), 10)}),
+        (DEC, {"random_state": None}),
+        (Outside, {}),
+        (Twice, {}),
+    ],
+    ids=["lambda", "class of augmentation", "module", "network", "no seed", "class", "other phases"],
+)
+def test_what_cant_be_told_is_neither_kept_nor_taken(cls, change, tmp_path):
+    small(DEC, pretrained=tmp_path).fit(X)
+    kept = files(tmp_path)
+    found = small(cls, pretrained=tmp_path, **change).fit(X)
+    assert files(tmp_path) == kept
+    if found.random_state is not None:
+        assert found.transform(X).tobytes() == small(cls, **change).fit(X).transform(X).tobytes()
+
+
+def test_a_hook_of_the_estimators_own_is_not_told(tmp_path):
+    model = small(DEC, pretrained=tmp_path)
+    model.encode = lambda x: model.network_.encoder(x)
+    assert model.fit(X) and not files(tmp_path)
+
+
+def test_names_of_features_are_not_kept_for_others(tmp_path, monkeypatch):
+    validate = inputs.validate_data
+
+    def as_of_a_frame(model, x, **how):
+        points = validate(model, x, **how)
+        model.feature_names_in_ = np.array([f"pen {j}" for j in range(16)], dtype=object)
+        return points
+
+    with monkeypatch.context() as frames:
+        frames.setattr(inputs, "validate_data", as_of_a_frame)
+        assert small(DEC, pretrained=tmp_path).fit(X).feature_names_in_[0] == "pen 0"
+    assert not hasattr(small(DEC, pretrained=tmp_path).fit(X), "feature_names_in_") and len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["trained", "kept"])
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"optimizer": "sgd", "schedule": "constant", "update_interval": 2}, {"schedule": "one_cycle"}],
+    ids=["as it comes", "as in the paper", "one cycle"],
+)
+def test_a_run_killed_after_a_kept_first_phase_goes_on_to_the_same_bits(kept, change, tmp_path):
+    folder, path = tmp_path / "kept", tmp_path / "run.dclib"
+    how = {"epochs": 4, "tol": 0} | change
+    whole = small(DEC, **how).fit(X)
+    if kept:
+        small(METHODS["dcn"], pretrained=folder).fit(X)
+    for epochs in (2, 3, 5):
+        with pytest.raises(Killed):
+            small(DEC, **how, pretrained=folder, checkpoint=path, callback=killed_after(epochs)).fit(X)
+        assert path.exists()
+        resumed = small(DEC, **how, pretrained=folder, checkpoint=path).fit(X)
+        assert resumed.transform(X).tobytes() == whole.transform(X).tobytes()
+        assert [r["loss"] for r in resumed.history_] == [r["loss"] for r in whole.history_]
+        np.testing.assert_array_equal(resumed.labels_, whole.labels_)
+        assert not path.exists() and len(files(folder)) == 1, "kept, even if the kill was in the first phase"
+
+
+def test_a_damaged_kept_network_is_named(tmp_path):
+    small(DEC, pretrained=tmp_path).fit(X)
+    (path,) = tmp_path.iterdir()
+    whole, middle = path.read_bytes(), path.stat().st_size // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    for damaged in (whole[:-100], whole[:50], b"x", flipped):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=path.name):
+            small(METHODS["idec"], pretrained=tmp_path).fit(X)
+        assert path.read_bytes() == damaged, "it stays for whoever wants to look"
