@@ -7,7 +7,7 @@ import argparse
 import itertools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.common import seeds_of
@@ -62,9 +62,9 @@ def paper(data: str) -> Iterator[tuple[str, dict]]:
         yield method, view
 
 
-def plan(data: str, parts: list[str]) -> Iterator[tuple[str, str, dict]]:
-    """Return profile, method and settings of every row of a data set."""
-    known = {
+def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
+    """Return the profile and the rows of each part of what is measured on a data set."""
+    return {
         "baselines": ("full", ((method, {}) for method in BASELINES)),
         "book": ("book", full(data)),
         "full": ("full", full(data)),
@@ -74,6 +74,11 @@ def plan(data: str, parts: list[str]) -> Iterator[tuple[str, str, dict]]:
         "book rest": ("book", itertools.chain(rest(data), ideas(data, ("dbc", "depict", "den")))),
         "ideas of the rest": ("full", ideas(data, ("dbc", "depict", "den"))),
     }
+
+
+def plan(data: str, parts: Iterable[str]) -> Iterator[tuple[str, str, dict]]:
+    """Return profile, method and settings of every row of a data set."""
+    known = parts_of(data)
     for part in parts:
         profile, rows = known[part]
         for method, how in rows:

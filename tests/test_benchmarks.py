@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import common, peer_worker, peers, processes, profile_step, scale
+from benchmarks import common, measure, peer_worker, peers, processes, profile_step, scale
+from dclib import cli, results
+from dclib.baselines import BASELINES
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.networks import mlp_autoencoder
@@ -110,7 +112,7 @@ def test_libraries_take_turns_and_only_methods_of_the_book_run() -> None:
     runs = list(peers.jobs(args, part(300)))
     assert [r["library"] for r in runs] == ["dclib", "ClustPy", "ClustPy", "ClustPy", "ClustPy", "dclib"]
     same = [r["parameters"] for r in runs if r["run"].endswith("same work")]
-    own = METHODS["dec"]()
+    own = METHODS["dec"].for_data(part(300), "book")  # as the worker makes it
     assert same[0] == {
         "widths": [*own.hidden, own.latent_dim],
         "batch_size": own.batch_size,
@@ -265,10 +267,14 @@ def test_operations_of_a_step_by_hand() -> None:
     assert profile_step.operations(network, 10) == 2 * 10 * (3 * (24 + 8 + 24) - 24)
 
 
-def test_a_profile_accounts_for_the_whole_step() -> None:
-    before = torch.Tensor.__getitem__, torch.Tensor.backward, torch.optim.Adam.step
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_profile_accounts_for_the_whole_step(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    how = {"pretrain_optimizer": optimizer, "optimizer": optimizer}
+    monkeypatch.setattr(profile_step, "LENGTHS", profile_step.LENGTHS | how)
+    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer]
+    before = torch.Tensor.__getitem__, torch.Tensor.backward, kind.step
     rows = profile_step.profile_rows("quick", part(300), rate=1e9)
-    assert (torch.Tensor.__getitem__, torch.Tensor.backward, torch.optim.Adam.step) == before
+    assert (torch.Tensor.__getitem__, torch.Tensor.backward, kind.step) == before
     assert [row[0] for row in rows] == ["quick, pretrain", "quick, refine"]
     for row in rows:
         assert len(row) == len(profile_step.HEAD)
@@ -277,6 +283,25 @@ def test_a_profile_accounts_for_the_whole_step() -> None:
         assert sum(parts) == pytest.approx(whole, abs=0.01)
         assert whole / floor == pytest.approx(times, rel=0.05, abs=0.06)
     assert rows[0][-2:] == ["–", "–"] and float(rows[1][-2]) > 0 and float(rows[1][-1]) > 0
+
+
+@pytest.mark.parametrize("name", [*measure.IMAGES, *measure.ROWS])
+def test_every_row_that_is_planned_can_run(name: str) -> None:
+    shape = (28, 28) if name in measure.IMAGES else (16,)
+    x = np.random.default_rng(0).random((40, math.prod(shape)), dtype=np.float32)
+    data, rows = Dataset(x, None, name, shape, tuple("abc")), set()
+    for profile, method, how in measure.plan(name, measure.parts_of(name)):
+        words = [f"{key}={json.dumps(value)}" for key, value in how.items()]
+        model = results.make(method, data, 0, profile, device="cpu", pretrained="kept", **dict(map(cli.setting, words)))
+        assert (profile, method, *words) not in rows, "measured twice"
+        rows.add((profile, method, *words))
+        if method in METHODS:
+            model._validate_params()
+            assert model.n_clusters == 3 and model.pretrained == "kept"
+            assert model.pretrain_epochs and getattr(model, "epochs", 1), "an untrained network is no row"
+            assert (model.augment is not None) == (name in measure.IMAGES and "augment" not in how)
+            assert model.build(x.shape[1]).encoder(torch.as_tensor(x)).shape == (40, 10)
+    assert {method for _, method, *_ in rows} >= METHODS.keys() | BASELINES.keys()
 
 
 def test_a_job_of_a_size_can_be_sent_to_a_child() -> None:

@@ -12,7 +12,7 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
-from dclib import DEC, DEPICT, parallel, results
+from dclib import DCN, DEC, DEPICT, parallel, results
 from dclib.engine import Mover
 from dclib.methods import METHODS
 from dclib.metrics import clustering_accuracy
@@ -238,6 +238,48 @@ def test_split_data_is_clustered_as_one_set(tmp_path, free_port):
         assert each["offset"] == found[0]["offset"] and each["scale"] == found[0]["scale"]
         expected = KMeans(4, n_init=20, random_state=0).fit(x).cluster_centers_
         np.testing.assert_allclose(np.sort(each["centres"], axis=0), np.sort(expected, axis=0), atol=1e-6)
+
+
+class Watched(DEC):
+    """Notes the steps before each refresh."""
+
+    def refresh(self, x):
+        self.steps_ = [*getattr(self, "steps_", ()), self._engine.place["step"]]
+        return super().refresh(x)
+
+
+def _stretches(rank: int, folder: Path, split: bool) -> dict:
+    x = np.random.default_rng(0).standard_normal((101, 16)).astype(np.float32)
+    how = DEC.settings("quick") | {"n_clusters": 4, "random_state": 0, "batch_size": 20, "epochs": 3, "tol": 0}
+    model = Watched(**how, update_interval=8).fit(x[parallel.my_rows(101)] if split else x, split=split)
+    return {"steps": np.diff(model.steps_).tolist(), "end": float(model.network_.centroids.sum())}
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["whole", "split"])
+def test_as_many_steps_lie_between_two_refreshes_as_in_one_process(tmp_path, free_port, split):
+    first, second = spawn(_stretches, tmp_path, free_port, 2, split)
+    assert first == second and first["steps"] == [8, 8]
+
+
+def _share_a_folder(rank: int, folder: Path) -> dict:
+    """Fit with a folder for first phases, on machines without a common disk."""
+    own = folder / f"machine{rank}"
+    own.mkdir(exist_ok=True)
+    os.chdir(own)
+    x = np.random.default_rng(0).standard_normal((101, 16)).astype(np.float32)
+    found = []
+    for cls in (DEC, DCN):
+        how = cls.settings("quick") | {"n_clusters": 4, "random_state": 0, "batch_size": 20}
+        models = [cls(**how, pretrained=kept).fit(x) for kept in (None, "kept")]
+        found.append([[record["loss"] for record in model.history_] for model in models])
+    return {"losses": found, "files": len([*own.glob("kept/*")])}
+
+
+def test_two_machines_keep_and_take_a_first_phase_together(tmp_path, free_port):
+    each = spawn(_share_a_folder, tmp_path, free_port, 2)
+    assert [found["files"] for found in each] == [1, 0], "the first machine alone writes"
+    for trained, kept in each[0]["losses"] + each[1]["losses"]:
+        assert trained == kept
 
 
 def _hard_cases(rank: int, folder: Path) -> dict:
