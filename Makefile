@@ -31,7 +31,14 @@ book: $(READY) ## run the first chapter from scratch, then build the site into _
 site-test: $(READY) ## check the built site in a real browser (needs chromium)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/site
 
-lab: $(READY) ## open the notebooks in JupyterLab
+plain: $(READY) ## the chapters as plain notebooks, in _build/plain (builds the site if it is not there)
+	[ -f _build/html/notebooks/start/first_run.ipynb ] || $(MAKE) book
+	$(BIN)/python -m tools.plain
+
+lab: plain ## open the plain notebooks in JupyterLab
+	$(BIN)/jupyter lab _build/plain/notebooks/start/first_run.ipynb
+
+lab-source: $(READY) ## open the sources of the chapters in JupyterLab, for authors
 	$(BIN)/jupyter lab notebooks/start/first_run.ipynb
 
 sync: $(READY) ## write the library's functions into the chapters that show them
@@ -93,4 +100,4 @@ $(BENCH)/.ready: pyproject.toml | $(UV)
 	@$(UV) pip install -q -p $(BENCH) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) 'clustpy==0.0.3' $(BENCH_TORCH) -r pyproject.toml
 	@touch $@
 
-.PHONY: help setup test book site-test lab sync notebooks cover bench wheel lint lock clean
+.PHONY: help setup test book site-test plain lab lab-source sync notebooks cover bench wheel lint lock clean

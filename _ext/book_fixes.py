@@ -17,6 +17,10 @@ REPAIRS = [
     (re.compile(r"(<i class=\"theme-switch[^>]*?)\s*title=\"[^\"]*\""), r"\1"),
     (re.compile(r" aria-label=\"Toggle hidden content\""), ""),
     (re.compile(r"<div role=\"list\" class=\"citation-list\">"), '<div class="citation-list">'),
+    # Readers elsewhere get the plain notebooks: beside the page, and on a branch of their own.
+    (re.compile(r"_sources/(notebooks/[\w/-]+\.ipynb)"), r"\1"),
+    (re.compile(r"(mybinder\.org/v2/gh/[\w.-]+/[\w.-]+)/main\?"), r"\1/notebooks?"),
+    (re.compile(r"(colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob)/main/"), r"\1/notebooks/"),
 ]
 
 

@@ -154,8 +154,8 @@ def test_chapter(page: Page, base_url: str, chapter: str) -> None:
     visit(page, base_url, chapter + ".html")
     found = page.locator(".dropdown-launch-buttons a").evaluate_all("a => a.map(x => x.href)")
     links = [unquote(href) for href in found]
-    assert f"https://colab.research.google.com/github/{SLUG}/blob/main/{chapter}.ipynb" in links
-    assert f"https://mybinder.org/v2/gh/{SLUG}/main?urlpath=lab/tree/{chapter}.ipynb" in links
+    assert f"https://colab.research.google.com/github/{SLUG}/blob/notebooks/{chapter}.ipynb" in links
+    assert f"https://mybinder.org/v2/gh/{SLUG}/notebooks?urlpath=lab/tree/{chapter}.ipynb" in links
     assert page.locator("div.exercise").count() == page.locator("div.solution").count()
     if "dclib-film" in (ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"):
         film_plays(page)
