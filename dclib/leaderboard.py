@@ -30,8 +30,11 @@ def standings(folder: Path = RESULTS, data: str | None = None, variants: bool = 
 
 
 def beside(row: Summary, folder: Path = RESULTS) -> list[dict[str, Any]]:
-    """Return the published figures that belong beside a row, the authors' own first; an ablation has none."""
-    if row.ablation:
+    """Return the published figures that belong beside a row, the authors' own first.
+
+    An ablation has none, nor has a row with an addition that no paper has.
+    """
+    if row.ablation or {*row.added} - {"augmentation"}:
         return []
     known = published(SUBSET_OF.get(row.data, row.data), row.method, folder, augmented=row.augmented)
     return sorted((r for r in known if r.get("acc") is not None), key=lambda r: bool(r.get("rerun")))

@@ -107,7 +107,10 @@ class Summary:
 
         ``"DEC + augmentation + whitening, epochs=30"``. Without a ``+`` nothing was added.
         """
-        words = " + ".join((NAMES.get(self.method, self.method), *self.added))
+        name = NAMES.get(self.method, self.method)
+        if self.method == "autoencoder-kmeans" and any(word.endswith(" start") for word in self.added):
+            name = "autoencoder"  # clustered otherwise
+        words = " + ".join((name, *self.added))
         others = [part for part in self.variant.split(",") if part and part.partition("=")[0] not in ADDITIONS]
         return ", ".join((words, *others))
 
