@@ -130,7 +130,7 @@ def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
     empty = dict.fromkeys(unknown)
     full = [empty | row | {key: facts[row["method"]][key] for key in ("year", "family", "chapter")} for row in rows]
     for row in full:
-        row["name"] = " + ".join((facts[row["method"]]["name"], *row["added"]))
+        row.setdefault("name", " + ".join((facts[row["method"]]["name"], *row["added"])))
     return sorted(full, key=lambda row: (row["data"], -(row["acc"] or 0)))
 
 
@@ -159,7 +159,14 @@ def _of_ours(row: Summary) -> dict[str, Any]:
     kept = {
         key: getattr(row, key) for key in ("method", "data", "n", "seeds", "profile", "seconds", "memory", "weights")
     }
-    about = {"whose": "ours", "added": list(row.added), "pretraining": "none", "source": "this book", "key": None}
+    about = {
+        "name": row.name.split(",")[0],
+        "whose": "ours",
+        "added": list(row.added),
+        "pretraining": "none",
+        "source": "this book",
+        "key": None,
+    }
     return kept | scores | about | {"note": ", ".join(others) or None}
 
 

@@ -6,8 +6,8 @@ aloud = False  # whether to print what is quoted, for a reader whose text has th
 def quote(**values: object) -> None:
     """Make values available to the prose as ``{glue:text}`` under their names, with ``_`` written ``-``.
 
-    Outside the book's own tools, where MyST-NB is missing, that does nothing. In the plain notebooks, whose text has the
-    numbers of the stored run, ``dclib.prose.aloud`` is true, and those of the reader's own run are printed.
+    Outside the book's own tools, where MyST-NB is missing, that does nothing. The text of the plain notebooks has the
+    numbers of the stored run; there ``dclib.prose.aloud`` is true, and those of the reader's own run are printed.
 
     Parameters
     ----------
