@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import common, measure, peer_worker, peers, processes, profile_step, scale
+from benchmarks import budgets, common, measure, peer_worker, peers, processes, profile_step, scale
 from dclib import cli, results
 from dclib.baselines import BASELINES
 from dclib.data import Dataset, load
@@ -338,3 +338,14 @@ def test_two_processes_are_timed(tmp_path: Path) -> None:
     job = {"data": "digits", "n": 300, "epochs": 2, "network": "small", "hidden": [8], "seed": 0, "batch": 64}
     record = processes.measure({**job, "processes": 2, "split": True})
     assert record["step_ms"] > 0 and record["message_ms"] > 0 and len(record["epoch_seconds"]) == 4
+
+
+def test_the_unit_of_a_budget_is_the_one_that_explains() -> None:
+    runs = [
+        {"n": n, "steps": steps, "epochs": round(256 * steps / n), "seed": 0, "error": 1 / np.log(steps)}
+        | {"kmeans": np.log(steps), "spectral": 0.1 * np.log(steps) + 1e-3 * (n == 10_000)}
+        for n in budgets.SIZES
+        for steps in budgets.STEPS
+    ]
+    assert budgets.explained(runs, "error", "steps") > 0.99 > 0.8 > budgets.explained(runs, "error", "epochs")
+    assert "| 10,000 | 4,000 | 102 |" in budgets.table(runs) and "| steps | 1.00 | 1.00 |" in budgets.table(runs)
