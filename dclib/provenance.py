@@ -1,5 +1,6 @@
 """Where a result comes from: machine, versions, the commit of dclib's own checkout, the memory it took."""
 
+import os
 import platform
 import subprocess
 import tomllib
@@ -28,6 +29,17 @@ def surroundings(device: torch.device) -> dict[str, Any]:
         "commit": commit(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def busy(n_processes: int = 1) -> bool:
+    """Return whether more runs on this machine than these processes: then their wall time means little.
+
+    The number of runnable threads, averaged over a minute, is held against the threads that PyTorch uses. Where the
+    system does not say, nothing is busy.
+    """
+    if not hasattr(os, "getloadavg"):
+        return False
+    return os.getloadavg()[0] > n_processes * torch.get_num_threads() + 1
 
 
 def own_version() -> str:

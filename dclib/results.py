@@ -69,7 +69,7 @@ class Summary:
     acc, nmi, ari
         Mean and standard deviation (n − 1) over seeds.
     seconds, memory
-        Mean wall time, and largest peak memory in MiB.
+        Mean wall time, where no other work had the machine (``None`` otherwise), and largest peak memory in MiB.
     device
         Where it ran.
     weights
@@ -86,7 +86,7 @@ class Summary:
     acc: tuple[float, float]
     nmi: tuple[float, float]
     ari: tuple[float, float]
-    seconds: float
+    seconds: float | None
     memory: float
     device: str
     weights: int | None = None
@@ -171,6 +171,7 @@ def run(
         **evaluate(points.y, model.labels_),
         "cluster_sizes": cluster_sizes(model.labels_).tolist(),
         "seconds": round(seconds, 2),
+        "busy": provenance.busy(parallel.n_launched()),
         "peak_memory_mib": round(provenance.peak_memory(), 1),
         "processes": parallel.n_launched(),
         "weights": n_weights(model),
@@ -349,7 +350,8 @@ def spread(mean_and_sd: tuple[float, float]) -> str:
 def scores_and_cost(row: Summary) -> dict[str, str]:
     """Return the scores and the cost of a row as text, by the heading of their column."""
     scores = {key.upper(): spread(getattr(row, key)) for key in ("acc", "nmi", "ari")}
-    return {**scores, "seeds": str(row.seeds), "s a run": f"{row.seconds:.0f}", "MiB": f"{row.memory:.0f}"}
+    seconds = "–" if row.seconds is None else f"{row.seconds:.0f}"
+    return {**scores, "seeds": str(row.seeds), "s a run": seconds, "MiB": f"{row.memory:.0f}"}
 
 
 def _summary(group: list[dict[str, Any]]) -> Summary:
@@ -359,7 +361,7 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
         added=added(first.get("parameters", {})),
         seeds=len(group),
         **{key: _mean_and_sd(group, key) for key in ("acc", "nmi", "ari")},
-        seconds=float(np.mean([record["seconds"] for record in group])),
+        seconds=None if any(record.get("busy") for record in group) else _mean_and_sd(group, "seconds")[0],
         memory=max(record["peak_memory_mib"] for record in group),
         weights=first.get("weights"),
     )

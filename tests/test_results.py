@@ -1,11 +1,13 @@
 """Records: what a run writes down, how rows are made of them, and that nothing is lost or chosen on the way."""
 
 import json
+import os
 
 import numpy as np
 import pytest
+import torch
 
-from dclib import results
+from dclib import provenance, results
 from dclib.baselines import BASELINES
 from dclib.data import load
 from dclib.methods import METHODS
@@ -28,7 +30,7 @@ def test_a_record_says_all_that_is_needed_to_repeat_it(record):
     assert record["seed"] == 3 and record["variant"] == "epochs=1" and record["profile"] == "quick"
     assert record["n"] == sum(record["cluster_sizes"]) == 1797
     assert {"acc", "nmi", "ari"} <= set(record) and 0 < record["acc"] <= 1
-    assert record["seconds"] > 0 and record["peak_memory_mib"] > 1
+    assert record["seconds"] > 0 and record["peak_memory_mib"] > 1 and isinstance(record["busy"], bool)
     assert record["parameters"]["epochs"] == 1 and record["parameters"]["random_state"] == 3
     assert "RandomAffine" in str(record["parameters"]["augment"])
     assert {"python", "torch", "numpy", "scikit-learn"} <= set(record["versions"])
@@ -207,3 +209,13 @@ def test_outside_a_checkout_the_books_records_are_read_and_ones_own_win(tmp_path
     assert [r["acc"] for r in results.records(own)] == [0.9, 0.2]
     assert [r["acc"] for r in results.records(tmp_path / "elsewhere")] == []
     assert [r["acc"] for r in results.published("d", folder=own)] == [0.5]
+
+
+def test_times_of_a_busy_machine_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    (row,) = results.summarise([invented(0, 0.5), invented(1, 0.5) | {"busy": True}])
+    assert row.seconds is None and results.scores_and_cost(row)["s a run"] == "–"
+    threads = torch.get_num_threads()
+    for others, busy in ((0.9, False), (1.1, True)):
+        monkeypatch.setattr(os, "getloadavg", lambda others=others: (threads + others, 0.0, 0.0))
+        assert provenance.busy() is busy
+    assert not provenance.busy(2)
