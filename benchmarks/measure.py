@@ -71,7 +71,8 @@ def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
         "ideas": ("full", ideas(data, ("idec", "dcn"))),
         "paper": ("paper", paper(data)),
         "rest": ("full", rest(data)),
-        "book rest": ("book", itertools.chain(rest(data), ideas(data, ("dbc", "depict", "den")))),
+        "book rest": ("book", rest(data)),
+        "book ideas": ("book", ideas(data, ("dbc", "depict", "den"))),
         "ideas of the rest": ("full", ideas(data, ("dbc", "depict", "den"))),
     }
 
