@@ -23,7 +23,7 @@ CONVOLUTIONAL = ("dbc", "depict")
 # One idea at a time, as the paper has it and otherwise: what it is worth. Without augmentation, from k-means.
 IDEAS = {
     "idec": ({"weight": 0.0}, {"weight": 0.1}, {"weight": 10.0}),
-    "dcn": ({"weight": 0.0}, {"weight": 0.1}),
+    "dcn": ({"weight": 0.0}, {"weight": 0.1}, {"start_count": 1_000_000}),
     "dbc": ({"power": 3.0}, {"power": 4.0}, {"power": 2.0, "balance": False}),
     "depict": ({"target": "balanced"}, {"target": "plain"}, {"noise": 0.0}),
     "den": ({"locality": 0.0}, {"sparsity": 0.0}, {"units": "white"}),
