@@ -241,7 +241,8 @@ def _print_summary(options: argparse.Namespace) -> None:
     for row in results.summarise(results.records(_folder(options), **same)):
         scores = "  ".join(f"{key.upper()} {results.spread(getattr(row, key))}" for key in ("acc", "nmi", "ari"))
         seeds = f"{row.seeds} seed{'s' * (row.seeds != 1)}"
-        print(f"{row.method} on {row.data}, {seeds}: {scores}  {row.seconds:.1f} s a run")
+        cost = "" if row.seconds is None else f"  {row.seconds:.1f} s a run"
+        print(f"{row.method} on {row.data}, {seeds}: {scores}{cost}")
 
 
 def _data(options: argparse.Namespace) -> int:

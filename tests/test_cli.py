@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dclib import __version__, cli
+from dclib import __version__, cli, provenance
 from dclib.baselines import BASELINES
 from dclib.methods import METHODS
 
@@ -237,3 +237,9 @@ def test_a_run_that_was_broken_off_goes_on(run, tmp_path, monkeypatch):
     assert not part.exists()
     (one,), (two,) = ([json.loads(p.read_text()) for p in (tmp_path / n).rglob("*.json")] for n in ("whole", "broken"))
     assert one["cluster_sizes"] == two["cluster_sizes"] and one["acc"] == two["acc"] and one["n"] == two["n"]
+
+
+def test_a_run_on_a_busy_machine_has_no_time_in_the_summary(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(provenance, "busy", lambda *_: True)
+    assert cli.main(["run", "k-means", *FAST, "--out", str(tmp_path)]) == 0
+    assert "1 seed: ACC" in (said := capsys.readouterr().out) and "s a run" not in said
