@@ -118,7 +118,7 @@ def listening(log: Path, seconds: float = 90) -> str:
 
 @pytest.mark.parametrize("name", OPENED)
 def test_in_jupyterlab(page: Page, lab: str, name: str) -> None:
-    page.goto(f"{lab}/lab/tree/{name}.ipynb")
+    page.goto(f"{lab}/doc/tree/{name}.ipynb")
     shown = page.locator(".jp-NotebookPanel")
     heading = read(f"{name}.ipynb").cells[0].source.splitlines()[0].removeprefix("# ")
     expect(shown.locator("h1", has_text=heading)).to_be_visible(timeout=120_000)
