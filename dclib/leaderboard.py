@@ -1,7 +1,6 @@
-"""The leaderboard: rows in order, what was published beside what was measured, and the rows worth their cost."""
+"""The leaderboard: rows in order, and what was published beside what was measured."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -168,19 +167,3 @@ def _of_ours(row: Summary) -> dict[str, Any]:
         "key": None,
     }
     return kept | scores | about | {"note": ", ".join(others) or None}
-
-
-def frontier(rows: Iterable[Summary]) -> list[Summary]:
-    """Return the rows that no cheaper row beats, from the cheapest on.
-
-    Cost is the mean time of a run, merit the mean ACC. Compare rows of one data set and one device only.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/open_problems/leaderboard`.
-    """
-    kept: list[Summary] = []
-    for row in sorted(rows, key=lambda row: (row.seconds, -row.acc[0])):
-        if not kept or row.acc[0] > kept[-1].acc[0]:
-            kept.append(row)
-    return kept

@@ -1,4 +1,4 @@
-"""What a few seeds can say: differences in pairs, the chance that signs alone explain them, the best of k runs."""
+"""What a few seeds can say: differences in pairs, tests by their signs, many tests at once, the best of k runs."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -77,6 +77,41 @@ def sign_flip_test(differences: ArrayLike) -> float:
     sums = np.abs(signs @ d)
     rounding = 1e-12 * np.abs(d).sum()
     return float(np.mean(sums >= abs(d.sum()) - rounding))
+
+
+def holm(p_values: ArrayLike) -> NDArray:
+    """P-values of several tests, adjusted for their number by Holm's step-down rule.
+
+    Whoever calls those tests significant whose adjusted p-value is at most α makes one false claim or more with a
+    probability of at most α, however the tests depend on each other.
+
+    Parameters
+    ----------
+    p_values : array-like (k,)
+        One a test.
+
+    Returns
+    -------
+    ndarray (k,)
+        In the same order; never below the p-values, and at most 1.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is not from 0 to 1.
+
+    Notes
+    -----
+    Holm (1979). Derived in :doc:`/notebooks/open_problems/leaderboard`.
+    """
+    p = np.asarray(p_values, dtype=float)
+    if p.ndim != 1 or not p.size or not ((p >= 0) & (p <= 1)).all():
+        raise ValueError("p_values must be one or more numbers from 0 to 1.")
+    order = np.argsort(p)
+    steps = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    adjusted = np.empty(p.size)
+    adjusted[order] = np.minimum(steps, 1)
+    return adjusted
 
 
 def expected_best(scores: Sequence[float] | NDArray, k: int) -> float:

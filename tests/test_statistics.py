@@ -1,4 +1,4 @@
-"""Statistics of a few seeds: against brute force over all signs and all picks, and on bad input."""
+"""Statistics of a few seeds: against brute force over all signs, sets and picks, and on bad input."""
 
 import itertools
 
@@ -39,6 +39,25 @@ def test_sign_flip_test_of_what_is_clear_by_hand():
 def test_sign_flip_test_refuses_what_it_can_not_count(d):
     with pytest.raises(ValueError, match="1 to 16"):
         statistics.sign_flip_test(d)
+
+
+@pytest.mark.parametrize("k", range(1, 7))
+def test_holm_is_bonferroni_on_every_set_of_tests_that_may_be_void(k):
+    rng = np.random.default_rng(k)
+    for p in (rng.random(k), rng.integers(0, 4, k) / 40, np.full(k, 0.0625)):  # the last two with ties
+        sets = [group for size in range(1, k + 1) for group in itertools.combinations(range(k), size)]
+        worst = [max(min(1, len(group) * p[list(group)].min()) for group in sets if i in group) for i in range(k)]
+        assert statistics.holm(p) == pytest.approx(worst)
+
+
+def test_holm_by_hand():
+    assert statistics.holm([0.03, 0.01, 0.04]) == pytest.approx([0.06, 0.03, 0.06])
+
+
+@pytest.mark.parametrize("p", [[], [[0.1]], [0.1, np.nan], [1.1], [-0.1]])
+def test_holm_refuses_what_is_no_p_value(p):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        statistics.holm(p)
 
 
 @pytest.mark.parametrize("k", range(1, 8))
