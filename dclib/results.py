@@ -18,7 +18,7 @@ from dclib.checks import one_of
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.metrics import cluster_sizes, evaluate
-from dclib.profiles import profile
+from dclib.profiles import PROFILES, profile
 from dclib.training import pick_device
 
 CHECKOUT = Path(__file__).parents[1] / "book" / "results"
@@ -45,9 +45,6 @@ SHOWN = {
 # What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on.
 ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "augment": lambda value, _: "augmentation" if value is not None else "",
-    "whiten": lambda value, of: "whitening" if value and of.get("pretrain_epochs", 1) else "",
-    "overcluster": lambda value, of: "over-clustering" if value and of.get("overcluster_epochs", 1) else "",
-    "directions": lambda value, _: "directions" if value else "",
     "reconstruct": lambda value, of: "clean target" if value == "clean" and of.get("augment") is not None else "",
     "start": lambda value, _: f"{value} start" if value != "kmeans" else "",
     "units": lambda value, _: f"{value} units" if value != "raw" else "",
@@ -105,7 +102,7 @@ class Summary:
     def name(self) -> str:
         """What a reader calls the row: the method, what was added to the paper's, and what else differs.
 
-        ``"DEC + augmentation + whitening, epochs=30"``. Without a ``+`` nothing was added.
+        ``"DEC + augmentation + spectral start, epochs=30"``. Without a ``+`` nothing was added.
         """
         name = NAMES.get(self.method, self.method)
         if self.method == "autoencoder-kmeans" and any(word.endswith(" start") for word in self.added):
@@ -116,7 +113,7 @@ class Summary:
 
 
 def added(parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a run's parameters add to the paper's method, by name, e.g. ``("augmentation", "whitening")``."""
+    """Return what a run's parameters add to the paper's method, e.g. ``("augmentation", "spectral start")``."""
     found = (name(parameters[key], parameters) for key, name in ADDITIONS.items() if key in parameters)
     return tuple(filter(None, found))
 
@@ -287,11 +284,16 @@ def compared(
 
     Notes
     -----
-    A row without a record has an empty list; :func:`row` writes dashes for it.
+    A row without a record has an empty list; :func:`row` writes dashes for it. A baseline has no profile: its records
+    are found whatever they say.
     """
     kept: dict[tuple, list[dict[str, Any]]] = {}
     for record in records(folder):
-        kept.setdefault(tuple(record[key] for key in RUN), []).append(record)
+        keys = {tuple(record[key] for key in RUN)}
+        if record["method"] in BASELINES:
+            keys = {(record["data"], record["method"], size, record["variant"]) for size in PROFILES}
+        for key in keys:
+            kept.setdefault(key, []).append(record)
     found = {}
     for (data, size), (title, which) in product(sets.items(), methods.items()):
         method, variant = (which, "") if isinstance(which, str) else which
