@@ -137,7 +137,7 @@ def run(
     Parameters
     ----------
     method
-        A key of :data:`dclib.baselines.BASELINES` or :data:`dclib.methods.METHODS`.
+        A name in ``dclib.baselines.BASELINES`` or a key of :data:`dclib.methods.METHODS`.
     data
         A name that :func:`dclib.data.load` knows.
     seed
