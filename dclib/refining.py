@@ -122,7 +122,7 @@ class RefiningClusterer(DeepClusterer):
             before_epoch=self._refresh_labels,
             over=lambda epoch, found: epoch > 1 and found["changed"] < self.tol,
             order=self._stretch if self.update_interval else None,
-            size=self._places if self.update_interval else None,
+            size=self._stretch_size() if self.update_interval else None,
             after_step=None if type(self).after_step is RefiningClusterer.after_step else self.after_step,
         )
 
@@ -130,15 +130,15 @@ class RefiningClusterer(DeepClusterer):
         """Return the update of the second phase."""
         return update(self.loss, self.lr, optimizer=OPTIMIZERS[self.optimizer], schedule=SCHEDULES[self.schedule])
 
-    @property
-    def _places(self) -> int:
-        """Points that this process sees from one refresh to the next."""
+    def _stretch_size(self) -> int:
+        """Return the points that this process sees from one refresh to the next."""
         shares = parallel.n_processes() if parallel.is_split() else 1
         return self.update_interval * max(1, self.batch_size // shares)
 
     def _stretch(self, n: int) -> Tensor:
         """Return the places of the points between two refreshes: ``update_interval`` mini-batches."""
-        return torch.cat([torch.randperm(n) for _ in range(-(-self._places // n))])[: self._places]
+        wanted = self._stretch_size()
+        return torch.cat([torch.randperm(n) for _ in range(-(-wanted // n))])[:wanted]
 
     def _start(self, x: Points) -> None:
         """Start the clusters, and note how large they are."""
