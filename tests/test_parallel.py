@@ -21,7 +21,7 @@ from dclib.phases import Batch, update
 from dclib.training import fit_kmeans
 from tests import test_engine as toys
 
-SMALL = ("hidden=[64]", "pretrain_epochs=8", "epochs=6", "n_init=10")
+SMALL = ("hidden=[64]", "pretrain_epochs=15", "epochs=5", "start=spectral", "augment=null")
 
 
 def run(folder: Path, processes: int) -> dict:
@@ -45,7 +45,8 @@ def run(folder: Path, processes: int) -> dict:
 def test_two_processes_give_the_accuracy_of_one(tmp_path):
     one, two = (run(tmp_path / str(processes), processes) for processes in (1, 2))
     assert two["processes"] == 2 and one["processes"] == 1
-    assert two["acc"] == pytest.approx(one["acc"], abs=0.005)
+    assert two["acc"] == pytest.approx(one["acc"], abs=0.02)  # sums in another order, and then 300 steps
+    assert one["acc"] > 0.6
     assert two["n"] == one["n"] == 1797 and sum(two["cluster_sizes"]) == 1797
 
 
