@@ -6,6 +6,7 @@ Rows come in the order in which they are missed most. A run that was killed goes
 import argparse
 import itertools
 import json
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -86,24 +87,28 @@ def plan(data: str, parts: Iterable[str]) -> Iterator[tuple[str, str, dict]]:
             yield profile, method, how
 
 
-def main() -> None:
-    """Run the command."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 1 if a row failed, after all the others have run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.measure", description=__doc__)
     parser.add_argument("--data", type=lambda text: text.split(","), default=["usps", "mnist-test"])
     parser.add_argument("--parts", type=lambda text: text.split(","), default=["baselines", "full", "ideas", "paper"])
     parser.add_argument("--seeds", type=seeds_of, default=[0, 1, 2, 3, 4], help="0-2 or 0,3")
     parser.add_argument("--pretrained", type=Path, help="where first phases are kept (default: nowhere for long)")
     parser.add_argument("--out", type=Path, help="folder of the records (default: the book's)")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    failed = []
     with tempfile.TemporaryDirectory() as scratch:
         kept, out = args.pretrained or Path(scratch), ["--out", str(args.out)] if args.out else []
         for seed, data in itertools.product(args.seeds, args.data):
             for profile, method, how in plan(data, args.parts):
                 settings = [word for name, value in how.items() for word in ("--set", f"{name}={json.dumps(value)}")]
                 words = ["run", method, "--data", data, "--profile", profile, "--seeds", str(seed), "--quiet"]
-                print(f"{data} {profile} {method} {how}", flush=True)
-                cli.main([*words, *settings, "--pretrained", str(kept), *out])
+                print(row := f"{data} {profile} {method} {how} seed {seed}", flush=True)
+                if cli.main([*words, *settings, "--pretrained", str(kept), *out]):
+                    failed.append(row)
+    print(*(f"failed: {row}" for row in failed), sep="\n", end="\n" * bool(failed))
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

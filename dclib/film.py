@@ -150,7 +150,7 @@ class LatentFilm:
         """Take a frame from an estimator in training: codes, clusters if there are any, last record."""
         centroids = getattr(model, "centroids_", None)
         final = centroids is not None and len(centroids) == getattr(model, "n_clusters", len(centroids))
-        labels = model.predict(self.x) if final else None  # clusters of a round that is thrown away have no colour
+        labels = model.predict(self.x) if final else None  # another number of clusters has no colour
         history = getattr(model, "history_", [])
         caption, phase = self._words(history, centroids is not None)
         self._epochs = len(history)
@@ -219,8 +219,7 @@ class LatentFilm:
         x : Tensor (n, D)
             All points, as the encoder reads them.
         labels : array-like (n,), optional
-            Found clusters. They are shown while there are as many centroids as classes: the clusters of a round that is
-            thrown away have no colour.
+            Found clusters. They are shown while there are as many centroids as classes: another number has no colour.
         caption
             What the reader sees above the frame.
         """

@@ -349,3 +349,12 @@ def test_the_unit_of_a_budget_is_the_one_that_explains() -> None:
     ]
     assert budgets.explained(runs, "error", "steps") > 0.99 > 0.8 > budgets.explained(runs, "error", "epochs")
     assert "| 10,000 | 4,000 | 102 |" in budgets.table(runs) and "| steps | 1.00 | 1.00 |" in budgets.table(runs)
+
+
+def test_a_row_that_fails_does_not_stop_the_others_and_is_named(monkeypatch, capsys) -> None:
+    asked = []
+    monkeypatch.setattr(measure.cli, "main", lambda words: asked.append(words) or int(words[1] == "dec"))
+    assert measure.main(["--data", "pendigits", "--parts", "paper", "--seeds", "3"]) == 1
+    assert [words[1] for words in asked] == [*measure.ONE_CODE]
+    assert capsys.readouterr().out.splitlines()[-1] == "failed: pendigits paper dec {} seed 3"
+    assert measure.main(["--data", "pendigits", "--parts", "baselines", "--seeds", "3"]) == 0
