@@ -1,26 +1,26 @@
 """The latent-space film: codes collected while a network trains, as one HTML element that plays and answers."""
 
 import base64
-import hashlib
-import io
-import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import linear_sum_assignment
 
+from dclib import elements
+from dclib.elements import HtmlElement
 from dclib.plots.maps import discriminant_axes, latent_scatter, pca_axes, project
 from dclib.plots.style import PALETTE, as_array, as_png
 
 FILM_BYTES = 300_000  # one film, standing alone
 FILM_FRAMES = 40
+FILM_LABEL = "Film of the latent space"
 ASPECT = 1.2  # width of the stage over its height
 NO_CLUSTER = 255
 
@@ -34,23 +34,6 @@ class Frame:
     caption: str
     phase: str
     centroids: NDArray | None
-
-
-@dataclass(frozen=True)
-class FilmPage:
-    """A finished film: an element where scripts run, its last frame elsewhere."""
-
-    html: str
-    png: bytes = field(repr=False)
-
-    def __repr__(self) -> str:
-        return f"<FilmPage, {len(self.html):,} bytes>"
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def _repr_png_(self) -> bytes:
-        return self.png
 
 
 class LatentFilm:
@@ -236,7 +219,7 @@ class LatentFilm:
             raise ValueError(f"{what} has {len(values)} rows, but x has {self.n} and the film {len(self.index)}.")
         return values[self.index]
 
-    def show(self) -> FilmPage:
+    def show(self) -> HtmlElement:
         """Return the film as an object that a notebook shows.
 
         Raises
@@ -244,19 +227,11 @@ class LatentFilm:
         ValueError
             If there is no frame.
         """
-        return FilmPage(self._html(), self._png())
+        return HtmlElement(self._html(), self._png())
 
     def save(self, path: str | Path) -> Path:
         """Write the film as an HTML page that stands alone, and return its path."""
-        path = Path(path)
-        head = "<!doctype html>\n<html lang='en'>\n<meta charset='utf-8'>\n"
-        head += "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
-        head += "<title>Latent-space film</title>\n"
-        head += "<link rel='icon' href='data:,'>\n"
-        head += "<style>:root { color-scheme: light dark } body { margin: 12px; font-family: sans-serif;"
-        head += " background: light-dark(#fff, #121212); color: light-dark(#222, #ddd) }</style>\n"
-        path.write_text(head + self._html() + "\n", encoding="utf-8")
-        return path
+        return self.show().save(path, FILM_LABEL)
 
     def _png(self) -> bytes:
         """Return the last frame as a small picture, for places that do not run scripts."""
@@ -277,8 +252,11 @@ class LatentFilm:
         if not self.frames:
             raise ValueError("the film has no frame: pass it as callback, or call film.add, before film.show.")
         frames = self._numbered(self.frames)
+        first, last = (escape(frame.caption or "its start") for frame in (frames[0], frames[-1]))
+        waits = f"A film: {len(self.index)} codes at {len(frames)} moments of training, from “{first}” to “{last}”. "
+        waits += "It plays once the notebook is trusted or run."
         for n_points, n_frames, quality in _ladder(len(self.index), len(frames)):
-            html = _element(self._payload(frames, n_points, n_frames, quality))
+            html = elements.html("film", self._payload(frames, n_points, n_frames, quality), FILM_LABEL, waits)
             if len(html.encode()) <= FILM_BYTES:
                 return html
         raise ValueError(f"the film does not fit in {FILM_BYTES} bytes.")
@@ -317,7 +295,7 @@ class LatentFilm:
             "n": n_points, "frames": records, "blob": base64.b64encode(blob).decode(), "palette": PALETTE,
             "clusters": int(found.max()) + 1 if found.size else 0, "first": clustered[0] if clustered else
             len(shots), "classes": self.classes if self.y is not None else None, "index":
-            self.index[rows].tolist(), "sprite": None if self.shape is None else _sprite(self.x[rows],
+            self.index[rows].tolist(), "sprite": None if self.shape is None else elements.sprite(self.x[rows],
             self.shape, *quality),
         }  # fmt: skip
 
@@ -396,70 +374,3 @@ def _encode_moves(places: NDArray) -> tuple[list[float], NDArray]:
         decoded = decoded + step * moves[f]
         steps.append(step)
     return steps, moves
-
-
-def _sprite(x: NDArray, shape: tuple[int, ...], share: float, levels: int) -> dict[str, Any]:
-    """Lay all images out on one sheet, sides at most 32 pixels: PNG if grey, JPEG if coloured."""
-    low, high = float(x.min()), float(x.max())
-    images = ((x.reshape(-1, *shape) - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
-    if len(shape) == 3 and shape[2] == 1:
-        images = images[..., 0]
-    share = min(share, 32 * share / max(shape[:2]))
-    side = (max(1, round(shape[1] * share)), max(1, round(shape[0] * share)))  # width, height
-    small = [Image.fromarray(image).resize(side, Image.Resampling.BOX) for image in images]
-    columns = int(np.ceil(np.sqrt(len(small))))
-    sheet = Image.new(small[0].mode, (columns * side[0], -(-len(small) // columns) * side[1]))
-    for i, image in enumerate(small):
-        sheet.paste(image, (i % columns * side[0], i // columns * side[1]))
-    zoom = 96 / max(side)
-    source = _jpeg(sheet, levels) if sheet.mode == "RGB" else _grey_png(sheet, levels)
-    return {
-        "src": source,
-        "w": side[0],
-        "h": side[1],
-        "columns": columns,
-        "show": [round(s * zoom) for s in side],
-    }
-
-
-def _grey_png(sheet: Image.Image, levels: int) -> str:
-    """Return a grey sheet as a PNG address with a palette of ``levels`` greys."""
-    index = _paletted(sheet, levels)
-    out = io.BytesIO()
-    index.save(out, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
-
-
-def _paletted(sheet: Image.Image, levels: int) -> Image.Image:
-    rank = (np.asarray(sheet) * ((levels - 1) / 255)).round().astype(np.uint8)
-    image = Image.frombytes("P", sheet.size, rank.tobytes())
-    image.putpalette(np.repeat(np.linspace(0, 255, levels).round().astype(np.uint8), 3).tolist())
-    return image
-
-
-def _jpeg(sheet: Image.Image, levels: int) -> str:
-    """Return a coloured sheet as a JPEG address, of a quality that follows ``levels``."""
-    out = io.BytesIO()
-    sheet.save(out, "JPEG", quality={16: 75, 8: 55, 4: 35}[levels], optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
-
-
-def _asset(name: str) -> str:
-    """Return a file of ``dclib/assets`` without its indents and its lines of comment."""
-    text = Path(__file__).with_name("assets").joinpath(name).read_text(encoding="utf-8")
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
-
-
-def _element(payload: dict[str, Any]) -> str:
-    """Return the HTML element of a film; its id is a digest of what it shows."""
-    text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
-    name = hashlib.sha256(text.encode()).hexdigest()[:12]
-    text = json.dumps({"id": name, **payload}, separators=(",", ":"), ensure_ascii=False)
-    text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return (
-        f'<div class="dclib-film" id="film-{name}" role="group" aria-label="Film of the latent space">'
-        f"<style>{_asset('film.css')}</style>"
-        '<p class="film-wait">This film plays once the notebook is trusted or run.</p>'
-        f"<script>{_asset('film.js')}({text}, document.currentScript)</script></div>"
-    )

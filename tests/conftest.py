@@ -1,7 +1,10 @@
 """What all tests share: the quick profile, no windows, no network beyond this machine."""
 
 import os
+import shutil
 import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,16 @@ os.environ.setdefault("DCLIB_PROFILE", "quick")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # several processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 HERE = ("127.", "localhost", "::1", "0.0.0.0")
 
 
@@ -45,3 +58,36 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+    """A browser, for elements that run in one."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium) -> Iterator[Callable]:
+    """Open files as pages; at the end no error may have been raised and no request may have left them."""
+    trouble, contexts = [], []
+
+    def opener(path: Path, **options: object):
+        context = chromium.new_context(**{"viewport": {"width": 900, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else trouble.append(r.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert trouble == []

@@ -23,7 +23,7 @@ HISTORY = [
 
 def payload(html: str) -> dict:
     """Return what the script of a film is called with."""
-    return json.loads(re.search(r"\)\((\{.*\}), document\.currentScript\)</script>", html, re.S)[1])
+    return json.loads(re.search(r"\)\((\{.*\}), document\.currentScript, ", html, re.S)[1])
 
 
 def decode(data: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +50,14 @@ def test_film_is_the_same_bytes_twice() -> None:
     one, two = make_film().show(), make_film().show()
     assert one.html == two.html
     assert one.png == two.png
+
+
+def test_film_says_what_it_shows_where_no_script_runs() -> None:
+    words = re.search(r'<p class="film-wait">(.*?)</p>', make_film().show().html)[1]
+    assert "200 codes at 6 moments of training, from “epoch 0” to “epoch 5”" in words
+    film = LatentFilm(X, (8, 8), n_points=50)
+    film.add(np.eye(len(X))[:, :3], caption="<b>")
+    assert "from “&lt;b&gt;”" in film.show().html
 
 
 def test_film_asks_for_nothing_and_evaluates_nothing() -> None:

@@ -1,7 +1,6 @@
 """The latent-space film in a real browser: it plays, scrubs, answers the pointer, follows page and theme."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,6 @@ from sklearn.decomposition import PCA
 
 from dclib.film import LatentFilm
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 INKED = """canvas => {
     const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
     let count = 0;
@@ -62,35 +49,17 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium, pages: Path) -> Iterator:
-    """Open a page; at the end no error may have been raised and no request may have left the file."""
-    trouble, contexts = [], []
+def open_page(browse, pages: Path) -> Callable:
+    """Open a page of films and wait until they are drawn."""
 
     def opener(name: str = "film.html", films: int = 1, **options):
-        context = chromium.new_context(**{"viewport": {"width": 900, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else trouble.append(r.url))
-        page.goto((pages / name).as_uri())
+        page = browse(pages / name, **options)
         page.wait_for_function(f"document.querySelectorAll('.film-legend .film-chip').length >= {10 * films}")
         page.wait_for_timeout(100)
         return page
 
-    yield opener
-    for context in contexts:
-        context.close()
-    assert trouble == []
+    return opener
 
 
 def frame_of(page, film: int = 0) -> int:

@@ -94,6 +94,11 @@ def is_setup(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and cell.source.startswith(SETUP_MARK)
 
 
+def is_plumbing(cell: NotebookNode) -> bool:
+    """Whether this cell only takes numbers for the prose; the site leaves it out, plain notebooks fold it."""
+    return "plumbing" in tags(cell)
+
+
 def library_module(cell: NotebookNode) -> str | None:
     """Return the module that a library cell shows, e.g. ``dclib/metrics.py``; None for any other cell."""
     match = LIBRARY_CELL.match(cell.source) if cell.cell_type == "code" else None

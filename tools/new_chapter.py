@@ -26,7 +26,7 @@ SECTIONS = {
     "A toy you can check by hand": "TODO: five points, the naive loop.",
     "The derivation": "TODO: numbered equations, each step justified.\n\n$$ TODO $$ (eq-{slug}-first)",
     "The code": "TODO: an equation, a cell: `# dclib/….py`, `def name(): ...`, then `make sync`.",
-    "Training, step by step": "TODO: the open loop; read each plot aloud.",
+    "Training, step by step": "**Predict.** TODO\n\nTODO: the open loop; read each plot aloud.\n\n**Try it.** TODO",
     "The estimator": "TODO: the same in three lines, and the check that the numbers agree.",
     "Does it work?": "TODO: five seeds, the parent method, the published figure, the cost.",
     "Where it fails": "TODO: break it on purpose.",

@@ -18,8 +18,8 @@ from nbformat import NotebookNode
 from tools import chapters, execute
 from tools.chapters import ROOT, Chapter, Problem
 
-CODE_LINES, LIBRARY_LINES, CODE_CELLS_IN_A_ROW = 12, 20, 2
-WORDS_IN_A_SENTENCE, BYTES = 45, 1_500_000
+CODE_LINES, LIBRARY_LINES, CODE_CELLS_IN_A_ROW, PREDICTIONS = 12, 20, 2, 2
+WORDS_IN_A_SENTENCE, WORDS_IN_A_SITTING, WORDS_OF_ALT_TEXT, BYTES = 45, 3_500, 12, 1_500_000
 WITHOUT_EXERCISES = {"start/first_run"}  # chapters without takeaways, quiz, exercises and references
 HEADINGS = ["Takeaways", "Quiz", "Exercises", "References"]
 MACHINE_PATH = re.compile(r"(?<![\w.+/=~-])/(?:work|tmp|home|root|Users)\b(?:/[\w./-]*)?|\b[A-Z]:\\Users\b")
@@ -183,15 +183,34 @@ def short_cells(chapter: Chapter) -> Iterator[Problem]:
 
 
 def prose_between(chapter: Chapter) -> Iterator[Problem]:
-    """At most two code cells stand in a row; the folded setup cell does not count."""
+    """At most two code cells stand in a row; the setup cell and plumbing, which no reader sees, do not count."""
     row = 0
     for number, cell in enumerate(chapter.nb.cells, 1):
-        row = 0 if cell.cell_type != "code" else row + (not chapters.is_setup(cell))
+        row = 0 if cell.cell_type != "code" else row + (not (chapters.is_setup(cell) or chapters.is_plumbing(cell)))
         if row > CODE_CELLS_IN_A_ROW and cell.cell_type == "code":
             yield Problem(
                 chapter.where(number),
                 f"is code cell {row} in a row; after {CODE_CELLS_IN_A_ROW}, say something",
             )
+
+
+def formats(node: ast.AST) -> bool:
+    """Whether a node is a dictionary of formatted texts."""
+    values = node.values if isinstance(node, ast.Dict) else [getattr(node, "value", None)]
+    return isinstance(node, ast.Dict | ast.DictComp) and any(isinstance(value, ast.JoinedStr) for value in values)
+
+
+def no_plumbing_in_sight(chapter: Chapter) -> Iterator[Problem]:
+    """Numbers for the prose are taken in cells tagged plumbing and hide-cell; no visible cell formats a dictionary."""
+    for number, cell in chapter.code():
+        tree, folded = chapters.parse(cell.source), "hide-cell" in chapters.tags(cell)
+        quotes = any(isinstance(n, ast.Call) and ast.unparse(n.func) == "quote" for n in ast.walk(tree))
+        if quotes and not (folded and chapters.is_plumbing(cell)):
+            yield Problem(chapter.where(number), "quotes numbers: that goes into a cell tagged plumbing and hide-cell")
+        if chapters.is_plumbing(cell) and not quotes:
+            yield Problem(chapter.where(number), "is tagged plumbing and quotes no number")
+        if not folded and any(map(formats, ast.walk(tree))):
+            yield Problem(chapter.where(number), "formats a dictionary of texts: show the numbers themselves")
 
 
 def only_prints(node: ast.stmt) -> bool:
@@ -332,7 +351,8 @@ def plots_read(chapter: Chapter) -> Iterator[Problem]:
     cells = chapter.nb.cells
     for number, cell in chapter.code():
         if is_plot(cell):
-            after = cells[number].source if number < len(cells) and cells[number].cell_type == "markdown" else ""
+            follows = next((c for c in cells[number:] if not chapters.is_plumbing(c)), None)
+            after = follows.source if follows is not None and follows.cell_type == "markdown" else ""
             if not re.match(r"\s*[^#\s`:]", after):
                 yield Problem(chapter.where(number), "draws a plot, and the next cell does not begin by reading it")
 
@@ -346,6 +366,52 @@ def alt_texts(chapter: Chapter) -> Iterator[Problem]:
         missing = [m[2].split()[0] for m in re.finditer(directive, plain, re.M | re.S) if ":alt:" not in m[2]]
         for image in re.findall(bare, plain) + missing:
             yield Problem(chapter.where(number), f"the image {image} has no alternative text")
+
+
+def described(chapter: Chapter) -> Iterator[Problem]:
+    """Every figure that code draws says in its cell's metadata what it shows, for those who cannot see it."""
+    for number, cell in chapter.code():
+        data = [o.get("data", {}) for o in cell.outputs]
+        drawn = any(key.startswith("image/") for bundle in data if "text/html" not in bundle for key in bundle)
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        if drawn and (len(alt.split()) < WORDS_OF_ALT_TEXT or not alt.endswith(".")):
+            yield Problem(chapter.where(number), "draws a figure without alternative text (mystnb, image, alt)", alt)
+        if alt and not drawn:
+            yield Problem(chapter.where(number), "has alternative text and draws no figure")
+
+
+def sections(chapter: Chapter) -> Iterator[tuple[str, list[NotebookNode]]]:
+    """Yield (heading, cells) of every level-two section before the takeaways; a heading begins a section anew."""
+    heading, cells = "", []
+    for cell in chapter.nb.cells:
+        if cell.cell_type == "markdown" and (found := re.search(r"^##\s+(.+)$", strip_fences(cell.source), re.M)):
+            yield heading, cells
+            heading, cells = found[1], []
+        if heading in HEADINGS:
+            return
+        cells.append(cell)
+    yield heading, cells
+
+
+def prompts(chapter: Chapter) -> Iterator[Problem]:
+    """The reader predicts before main plots, and ends every section with code by changing something."""
+    prose = "\n".join(text for _, text in chapter.prose())
+    if (count := prose.count("**Predict.**")) < PREDICTIONS:
+        yield Problem(chapter.file, f"asks for {count} predictions (**Predict.**) before its plots, not {PREDICTIONS}")
+    for heading, cells in sections(chapter):
+        code = (c for c in cells if c.cell_type == "code")
+        seen = [c for c in code if not {"hide-cell", "hide-input"} & set(chapters.tags(c))]
+        if heading and seen and not any("**Try it.**" in c.source for c in cells if c.cell_type == "markdown"):
+            yield Problem(chapter.file, f"section {heading!r} has code and nothing to change (**Try it.**)")
+
+
+def a_sitting(chapter: Chapter) -> Iterator[Problem]:
+    """What stands unfolded before the quiz is read in a sitting: at most 3,500 words."""
+    text = re.split(r"^## Quiz", "\n\n".join(text for _, text in chapter.prose()), flags=re.M)[0]
+    fold = r"^([ \t]*)(`{3,}|:{3,})\{dropdown\}.*?^\1\2[ \t]*$"
+    count = len(words(re.sub(fold, "", text, flags=re.M | re.S)).split())
+    if count > WORDS_IN_A_SITTING:
+        yield Problem(chapter.file, f"has {count:,} words on the main line; a sitting is {WORDS_IN_A_SITTING:,}")
 
 
 def no_typed_results(chapter: Chapter) -> Iterator[Problem]:
@@ -387,6 +453,7 @@ RULES: list[Rule] = [
     python,
     short_cells,
     prose_between,
+    no_plumbing_in_sight,
     no_printing_cells,
     no_plotting_code,
     ruff,
@@ -395,6 +462,9 @@ RULES: list[Rule] = [
     exercises,
     plots_read,
     alt_texts,
+    described,
+    prompts,
+    a_sitting,
     no_typed_results,
     short_sentences,
     no_gaps,

@@ -1,5 +1,5 @@
-// The latent-space film: one canvas, no library. Called as (film)(data, script) by dclib.plots.LatentFilm.
-(async function film(data, script) {
+// The latent-space film: one canvas, no library. Called as (film)(data, script, theme) by dclib.film.LatentFilm.
+(async function film(data, script, follow) {
   "use strict";
   const root = script ? script.closest(".dclib-film") : document.querySelector(`#film-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
@@ -66,7 +66,8 @@
   const colour = k => data.palette[k % data.palette.length];
   const shapeOf = k => Math.floor(k / data.palette.length) % shapes.length;
   let time = last, playing = false, stamp = 0, hover = -1, chosen = -1, shown = -1, mode = "now";
-  let width = 0, height = 0, ink = "#000", paper = "#fff";
+  let width = 0, height = 0;
+  const theme = follow(root, () => { card.style.background = theme.paper; refresh(); });
   const X = new Float64Array(n), Y = new Float64Array(n);
 
   const modes = [["now", "cluster"]];
@@ -75,28 +76,6 @@
   const groupOf = (i, f) => mode === "true" ? truth[i] : group[(mode === "end" ? last : f) * n + i];
   const nameOf = k => mode === "true" ? data.classes[k] : String(k);
   const noun = () => mode === "true" ? "class" : "cluster";
-
-  // ---- Theme: ink is the text colour; paper is the first opaque background behind the film.
-  const probe = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
-  const rgba = c => { probe.clearRect(0, 0, 1, 1); probe.fillStyle = c; probe.fillRect(0, 0, 1, 1); return probe.getImageData(0, 0, 1, 1).data; };
-  const light = c => [0.2126, 0.7152, 0.0722].reduce((sum, w, j) => sum + w * (c[j] / 255) ** 2.2, 0);
-  function readTheme() {
-    root.style.color = "";
-    let back = null;
-    for (let node = root; node && !back; node = node.parentElement) {
-      const c = rgba(getComputedStyle(node).backgroundColor);
-      if (c[3] > 200) back = c;
-    }
-    const own = light(rgba(getComputedStyle(root).color));
-    const flag = document.documentElement.getAttribute("theme") === "dark";   // Colab marks its output frames so
-    const dark = back ? light(back) < 0.2 : flag || own > 0.4;
-    const behind = back ? light(back) : dark ? 0.01 : 1;
-    if ((Math.max(own, behind) + 0.05) / (Math.min(own, behind) + 0.05) < 3) root.style.color = dark ? "#e6e6e6" : "#222";
-    ink = getComputedStyle(root).color;
-    paper = back ? `rgb(${back[0]} ${back[1]} ${back[2]})` : dark ? "#1a1a1a" : "#fff";
-    card.style.background = paper;
-    root.style.colorScheme = dark ? "dark" : "light";
-  }
 
   // ---- Drawing
   function locate() {
@@ -149,9 +128,9 @@
       pen.globalAlpha = chosen >= 0 && chosen !== b.k ? 0.25 : 1;
       pen.beginPath();
       pen.roundRect(x - Math.max(b.w, 19) / 2, y - 9.5, Math.max(b.w, 19), 19, 9.5);
-      pen.fillStyle = paper; pen.fill();
+      pen.fillStyle = theme.paper; pen.fill();
       pen.lineWidth = 2.5; pen.strokeStyle = colour(b.k); pen.stroke();
-      pen.fillStyle = ink; pen.fillText(nameOf(b.k), x, y + 0.5);
+      pen.fillStyle = theme.ink; pen.fillText(nameOf(b.k), x, y + 0.5);
     }
   }
   function drawCentroids(now) {
@@ -159,7 +138,7 @@
     if (!A || mode === "true") return;
     A.forEach((c, k) => {
       const x = width / 2 + now.scale * ((1 - now.a) * c[0] + now.a * B[k][0]), y = height / 2 - now.scale * ((1 - now.a) * c[1] + now.a * B[k][1]);
-      for (const [line, style] of [[5, paper], [2.2, ink]]) {
+      for (const [line, style] of [[5, theme.paper], [2.2, theme.ink]]) {
         pen.globalAlpha = chosen >= 0 && chosen !== k ? 0.15 : 0.9;
         pen.lineWidth = line; pen.strokeStyle = style; pen.lineCap = "round";
         pen.beginPath(); pen.moveTo(x - 4, y - 4); pen.lineTo(x + 4, y + 4); pen.moveTo(x - 4, y + 4); pen.lineTo(x + 4, y - 4); pen.stroke();
@@ -171,12 +150,12 @@
     for (let f = 0; f <= now.f; f++)
       pen.lineTo(width / 2 + now.scale * place[f * 2 * n + hover], height / 2 - now.scale * place[f * 2 * n + n + hover]);
     pen.lineTo(X[hover], Y[hover]);
-    pen.globalAlpha = 0.65; pen.lineWidth = 1.5; pen.lineJoin = "round"; pen.strokeStyle = ink; pen.stroke();
+    pen.globalAlpha = 0.65; pen.lineWidth = 1.5; pen.lineJoin = "round"; pen.strokeStyle = theme.ink; pen.stroke();
   }
   function drawScale(now) {
     const unit = now.scale / now.half, power = 10 ** Math.floor(Math.log10(90 / unit));
     const size = [5, 2, 1].map(m => m * power).find(s => s * unit <= 90), x = width - 12, y = height - 12;
-    pen.globalAlpha = 0.8; pen.lineWidth = 1.5; pen.strokeStyle = pen.fillStyle = ink; pen.lineCap = "butt";
+    pen.globalAlpha = 0.8; pen.lineWidth = 1.5; pen.strokeStyle = pen.fillStyle = theme.ink; pen.lineCap = "butt";
     pen.beginPath(); pen.moveTo(x - size * unit, y - 4); pen.lineTo(x - size * unit, y); pen.lineTo(x, y); pen.lineTo(x, y - 4); pen.stroke();
     pen.font = "12px system-ui, sans-serif"; pen.textAlign = "center"; pen.textBaseline = "bottom";
     pen.fillText(String(+size.toPrecision(1)), x - size * unit / 2, y - 3);
@@ -186,7 +165,7 @@
     const now = locate(), f = Math.round(time), radius = Math.max(2.3, width / 200);
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, canvas.width, canvas.height);
-    pen.strokeStyle = ink;
+    pen.strokeStyle = theme.ink;
     for (const front of chosen >= 0 ? [false, true] : [true])
       for (let i = 0; i < n; i++) {
         const k = groupOf(i, f);
@@ -201,7 +180,7 @@
       drawTrail(now);
       dot(hover, groupOf(hover, f), radius * 1.8, 1);
       pen.setTransform(ratio(), 0, 0, ratio(), 0, 0);
-      pen.globalAlpha = 1; pen.lineWidth = 2; pen.strokeStyle = ink;
+      pen.globalAlpha = 1; pen.lineWidth = 2; pen.strokeStyle = theme.ink;
       pen.beginPath(); pen.arc(X[hover], Y[hover], radius * 1.8 + 2.5, 0, 7); pen.stroke();
       placeCard();
     }
@@ -356,16 +335,11 @@
     canvas.height = Math.round(height * devicePixelRatio);
     draw();
   }
-  const retheme = () => { readTheme(); refresh(); setTimeout(() => { readTheme(); refresh(); }, 500); };   // again once new style sheets are in
   new ResizeObserver(resize).observe(canvas);
-  const watch = new MutationObserver(retheme);
-  for (const node of [document.documentElement, document.body])
-    watch.observe(node, { attributes: true, attributeFilter: ["class", "style", "theme", "data-theme", "data-mode", "data-jp-theme-name", "data-jp-theme-light"] });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", retheme);
   addEventListener("resize", resize);
   toggle(false);
   slider.disabled = play.disabled = last < 1;
-  readTheme();
+  theme.read();
   buildLegend();
   resize();
 })

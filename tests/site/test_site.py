@@ -124,6 +124,31 @@ def film_plays(page: Page) -> None:
     expect(caption).not_to_have_text(first)
 
 
+def board_answers(page: Page) -> None:
+    board = page.locator(".dclib-sketch").first
+    board.scroll_into_view_if_needed()
+    expect(board.locator(".sketch-map")).to_be_visible()
+    board.get_by_role("button", name="Take a training digit").click()
+    expect(board.locator(".sketch-status")).to_contain_text("claims it with q = ")
+    expect(board.locator(".sketch-near canvas")).to_have_count(8)
+    board.get_by_role("button", name="Clear").click()
+    expect(board.locator(".sketch-near")).to_be_hidden()
+
+
+def test_a_digit_is_drawn_on_the_first_page(page: Page, base_url: str) -> None:
+    """With mouse and finger alike; what it takes weighs less than a megabyte and comes with the page."""
+    trouble = visit(page, base_url, "book/index.html")
+    board_answers(page)
+    box = page.locator(".sketch-pad").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 40, steps=10)
+    page.mouse.up()
+    expect(page.locator(".sketch-status")).to_contain_text("claims it with q = ")
+    assert len(page.locator(".dclib-sketch script").first.inner_text()) < 1e6
+    assert trouble.found == []
+
+
 @pytest.mark.parametrize(
     "words, chapter",
     [
@@ -159,6 +184,8 @@ def test_chapter(page: Page, base_url: str, chapter: str) -> None:
     assert page.locator("div.exercise").count() == page.locator("div.solution").count()
     if "dclib-film" in (ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"):
         film_plays(page)
+    if "dclib-sketch" in (ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"):
+        board_answers(page)
     outer = ":not(details details):not(.solution details)"  # a fold within a fold, or in a folded solution, is hidden
     folds = page.locator(f"details.sd-dropdown{outer}, details.hide{outer}")
     for fold in folds.all():
