@@ -58,9 +58,8 @@ def ideas(data: str, methods: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
 
 def paper(data: str) -> Iterator[tuple[str, dict]]:
     """Return what is measured as the authors did, as far as it is known."""
-    view = PLAIN if data in IMAGES else {}
     for method in ONE_CODE:
-        yield method, view
+        yield method, {}
 
 
 def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:

@@ -185,6 +185,7 @@ class DeepClusterer(
         "book": {"pretrain_steps": 3_200},
         "full": {"pretrain_steps": 18_000, "batch_size": 256},
         "paper": {
+            "augment": None,
             "hidden": (500, 500, 2000),
             "pretrain_epochs": 300,
             "pretrain_optimizer": "sgd",
@@ -323,6 +324,8 @@ class DeepClusterer(
     @classmethod
     def for_data(cls, data: Dataset, profile: str | None = None, **parameters: Any) -> Self:
         """Return the method set up for a data set: as many clusters as classes, the profile's size, images augmented.
+
+        The profile ``"paper"`` adds nothing, and augments no image.
 
         Parameters
         ----------

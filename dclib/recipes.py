@@ -90,6 +90,7 @@ def ours(method: str, profile: str) -> dict[str, str]:
     cls = METHODS[method]
     how = cls().get_params() | cls.as_written(profile)
     widths = how["hidden"] or cls.channels
+    images = {} if "augment" in cls.as_written(profile) else {"augment": "on images"}
     kind = "convolutions of stride 2, channels" if cls.convolutional else "D"
     return {
         "network": "–".join((kind, *map(str, widths), str(how["latent_dim"]))) + ", ReLU, linear code",
@@ -98,7 +99,7 @@ def ours(method: str, profile: str) -> dict[str, str]:
         "second phase": _second(how),
         "mini-batch": str(how["batch_size"]),
         "settings": _own(how),
-        "added": ", ".join(added(how | {"augment": "on images"})),
+        "added": ", ".join(added(how | images)) or "nothing",
     }
 
 
@@ -127,7 +128,7 @@ def _own(how: Mapping[str, Any]) -> str:
 
 
 def recipe(method: str) -> ScoreTable:
-    """Return a table of the paper's recipe beside those of our profiles; images are augmented by ``for_data``.
+    """Return a table of the paper's recipe beside those of our profiles; all but ``"paper"`` augment images.
 
     The profile ``"paper"`` has the network of DEC, IDEC and DCN, and is shown beside papers that have it.
 

@@ -76,6 +76,11 @@ def test_a_paper_may_have_other_settings_for_a_data_set():
     assert DEC.settings("paper")["pretrain_epochs"] == 300 and DEC.settings("full", data_of("usps"))["tol"] == 0
 
 
+def test_paper_augments_no_image():
+    images = Dataset(np.zeros((1, 64), np.float32), None, "images", (8, 8), tuple("ab"))
+    assert DEC.for_data(images, "paper").augment is None and DEC.for_data(images, "full").augment is not None
+
+
 def test_paper_takes_what_full_does(monkeypatch):
     monkeypatch.setenv("DCLIB_PROFILE", "paper")
     assert by_profile(quick=1, book=2, full=3) == 3

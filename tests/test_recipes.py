@@ -31,6 +31,7 @@ def test_ours_is_what_the_profile_would_run(monkeypatch):
 
 def test_the_profile_paper_is_told_as_it_runs():
     told = recipes.ours("dec", "paper")
+    assert told["added"] == "nothing" and recipes.ours("dec", "full")["added"] == "augmentation"
     assert told["network"] == recipes.PAPER["dec"]["network"]
     assert told["pretraining"] == "300 epochs, SGD (momentum 0.9), 0.1 throughout"
     assert "20,000 steps at most; SGD (momentum 0.9), 0.01 throughout" in told["second phase"]
