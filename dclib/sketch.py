@@ -37,7 +37,7 @@ def sketchpad(
     Parameters
     ----------
     model
-        A fitted :class:`~dclib.DEC` or :class:`~dclib.IDEC` with a fully connected encoder.
+        A fitted :class:`~dclib.methods.dec.DEC` or :class:`~dclib.methods.idec.IDEC` with a fully connected encoder.
     x : array-like (n, D)
         Images, dark where nothing is drawn. A sample of them makes the map.
     shape
