@@ -77,7 +77,8 @@ class PlainNotebook:
         metadata = {"jupyter": hidden} if any(hidden.values()) else {}
         metadata |= {"tags": sorted(tags & KEPT)} if tags & KEPT else {}
         source = f"{own.source}\n\n{ALOUD}" if own.source.startswith("# Colab") else own.source
-        outputs = [kept for output in own.outputs if (kept := shown(output)) is not None]
+        alt = own.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        outputs = [kept for output in own.outputs if (kept := shown(output, alt)) is not None]
         cell = nbformat.v4.new_code_cell(source, id=own.id, metadata=metadata, outputs=outputs)
         cell.execution_count = own.execution_count
         self.cells.append(cell)
@@ -314,12 +315,13 @@ def details(title: str, text: str) -> str:
     return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
-def shown(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
-    """Return an output without what only the book's tools read; ``None`` if nothing is left."""
+def shown(output: nbformat.NotebookNode, alt: str) -> nbformat.NotebookNode | None:
+    """Return an output, its picture described, without what only the book's tools read; ``None`` if nothing is left."""
     if "data" not in output:
         return output
     kept = {kind: value for kind, value in output.data.items() if not kind.startswith(PAPERMILL)}
-    return nbformat.from_dict({**output, "data": kept}) if kept else None
+    said = {kind: {**output.metadata.get(kind, {}), "alt": alt} for kind in kept if alt and kind.startswith("image/")}
+    return nbformat.from_dict({**output, "data": kept, "metadata": {**output.metadata, **said}}) if kept else None
 
 
 def write_plain(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -167,6 +167,7 @@ def run(
         "n": len(points.x),
         **evaluate(points.y, model.labels_),
         "cluster_sizes": cluster_sizes(model.labels_).tolist(),
+        "loss": final_loss(model),
         "seconds": round(seconds, 2),
         "busy": provenance.busy(parallel.n_launched()),
         "peak_memory_mib": round(provenance.peak_memory(), 1),
@@ -175,6 +176,12 @@ def run(
         "parameters": _plain(model.get_params(deep=False), without=("checkpoint", "pretrained")),
         **provenance.surroundings(pick_device(device)),
     }
+
+
+def final_loss(model: ClusterMixin) -> float | None:
+    """Return the loss of the last epoch, by which runs can be told apart without labels; ``None`` for a baseline."""
+    history = getattr(model, "history_", ())
+    return float(f"{history[-1]['loss']:.6g}") if history else None
 
 
 def n_weights(model: ClusterMixin) -> int:

@@ -30,6 +30,8 @@ def test_a_record_says_all_that_is_needed_to_repeat_it(record):
     assert record["seed"] == 3 and record["variant"] == "epochs=1" and record["profile"] == "quick"
     assert record["n"] == sum(record["cluster_sizes"]) == 1797
     assert {"acc", "nmi", "ari"} <= set(record) and 0 < record["acc"] <= 1
+    assert record["loss"] > 0, "of the last epoch"
+    assert results.run("k-means", "digits", 0)["loss"] is None
     assert record["seconds"] > 0 and record["peak_memory_mib"] > 1 and isinstance(record["busy"], bool)
     assert record["parameters"]["epochs"] == 1 and record["parameters"]["random_state"] == 3
     assert "RandomAffine" in str(record["parameters"]["augment"])
@@ -39,7 +41,7 @@ def test_a_record_says_all_that_is_needed_to_repeat_it(record):
 
 def test_the_same_seed_gives_the_same_record(record):
     again = results.run("dec", "digits", 3, **QUICK, epochs=1)
-    scores = ("acc", "nmi", "ari", "cluster_sizes", "parameters")
+    scores = ("acc", "nmi", "ari", "cluster_sizes", "loss", "parameters")
     assert [again[key] for key in scores] == [record[key] for key in scores]
 
 

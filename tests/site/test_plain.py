@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -79,6 +80,16 @@ def test_becomes_html_without_a_stray_brace(name: str) -> None:
     seen = re.sub(r"(?s)<(script|style|pre|code|svg)\b.*?</\1>|<[^>]*>|\$\$.*?\$\$|\$[^$]*\$", "", body)
     assert not MYST.findall(seen)
     assert "{glue" not in seen and "```" not in seen
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_figures_are_described(name: str) -> None:
+    outputs = [o for cell in read(name).cells if cell.cell_type == "code" for o in cell.outputs if "data" in o]
+    figures = [o for o in outputs if "image/png" in o.data and "text/html" not in o.data]
+    assert figures
+    assert all(len(o.metadata["image/png"]["alt"].split()) >= 12 for o in figures)
+    page, _ = HTMLExporter(template_name="basic").from_notebook_node(read(name))
+    assert all(f'alt="{escape(o.metadata["image/png"]["alt"], quote=False).replace("\"", "&quot;")}"' in page for o in figures)
 
 
 def test_what_the_branch_holds(tmp_path: Path) -> None:
