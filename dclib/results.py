@@ -19,6 +19,7 @@ from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.metrics import cluster_sizes, evaluate
 from dclib.profiles import PROFILES, profile
+from dclib.statistics import paired_differences, sign_flip_test
 from dclib.training import pick_device
 
 CHECKOUT = Path(__file__).parents[1] / "book" / "results"
@@ -235,6 +236,31 @@ def row(found: list[dict[str, Any]]) -> dict[str, str]:
         return dict.fromkeys(("added", "ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
     summary = _summary(found)
     return {"added": ", ".join(summary.added) or "nothing", **scores_and_cost(summary)}
+
+
+def paired(first: list[dict[str, Any]], second: list[dict[str, Any]], metric: str = "acc") -> dict[str, Any]:
+    """Return what a row's records show against another's of the same seeds: the difference, how often up, and p.
+
+    Parameters
+    ----------
+    first, second
+        Records of two rows on one data set; the difference is ``second`` minus ``first``.
+    metric
+        Which score.
+
+    Returns
+    -------
+    dict
+        ``"difference"``, its mean ± sd over the pairs; ``"higher on"``, of how many seeds; ``"p"``, two-sided, by all
+        signs. Dashes if there are no records, if the seeds are not the same, or if both are one row.
+    """
+    seeds = [[run["seed"] for run in runs] for runs in (first, second)]
+    if first is second or not seeds[0] or seeds[0] != seeds[1]:
+        return dict.fromkeys(("difference", "higher on", "p"), "–")
+    d = paired_differences(first, second, metric)
+    spread = f" ± {d.std(ddof=1):.3f}" if len(d) > 1 else ""
+    higher = f"{(d > 0).sum()} of {len(d)} seeds"
+    return {"difference": f"{d.mean():+.3f}{spread}", "higher on": higher, "p": sign_flip_test(d)}
 
 
 def identity(method: str, data: str, seed: int, profile_name: str | None = None, **parameters: Any) -> dict[str, Any]:

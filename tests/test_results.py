@@ -77,6 +77,15 @@ def test_a_row_has_mean_and_sample_deviation_over_every_seed():
     assert (row.seeds, row.seconds, row.memory) == (3, pytest.approx(3.0), 102.0)
 
 
+def test_rows_of_the_same_seeds_are_compared_in_pairs():
+    plain, better = ([invented(seed, acc) for seed, acc in enumerate(accs)] for accs in ([0.5, 0.6], [0.7, 0.9]))
+    told = results.paired(plain, better)
+    assert told == {"difference": "+0.250 ± 0.071", "higher on": "2 of 2 seeds", "p": 0.5}
+    assert results.paired(better, plain, "nmi")["difference"] == "-0.125 ± 0.035"
+    for nothing in ((plain, plain), (plain, better[:1]), ([], better), ([], [])):
+        assert set(results.paired(*nothing).values()) == {"–"}
+
+
 def test_variants_and_profiles_make_rows_of_their_own_best_first():
     found = [invented(0, 0.5), invented(0, 0.9, variant="epochs=3"), invented(0, 0.7, profile="full")]
     assert [row.acc[0] for row in results.summarise(found)] == [0.9, 0.7, 0.5]
