@@ -31,6 +31,9 @@ book: $(READY) ## run the first chapter from scratch, then build the site into _
 site-test: $(READY) ## check the built site in a real browser (needs chromium)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/site
 
+pdf: $(READY) ## the book as a PDF, _build/pdf/deep-clustering.pdf (needs XeLaTeX; says which packages)
+	$(BIN)/python -m tools.pdf
+
 plain: $(READY) ## the chapters as plain notebooks, in _build/plain (builds the site if it is not there)
 	[ -f _build/html/notebooks/start/first_run.ipynb ] || $(MAKE) book
 	$(BIN)/python -m tools.plain
@@ -100,4 +103,4 @@ $(BENCH)/.ready: pyproject.toml | $(UV)
 	@$(UV) pip install -q -p $(BENCH) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) 'clustpy==0.0.3' $(BENCH_TORCH) -r pyproject.toml
 	@touch $@
 
-.PHONY: help setup test book site-test plain lab lab-source sync notebooks cover bench wheel lint lock clean
+.PHONY: help setup test book site-test pdf plain lab lab-source sync notebooks cover bench wheel lint lock clean

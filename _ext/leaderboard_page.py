@@ -1,19 +1,21 @@
 """The directive `leaderboard`: every published, re-run and measured row in a table that sorts and filters, and a chart.
 
 The table is whole without JavaScript; `leaderboard.js` adds sorting and filters. The rows are also written to
-`_static/leaderboard.csv` and `_static/leaderboard.json`.
+`_static/leaderboard.csv` and `_static/leaderboard.json`. The PDF has a short form, one table for each data set.
 """
 
 import csv
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util import texescape
 from sphinx.util.docutils import SphinxDirective
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -131,6 +133,27 @@ def chart(rows: list[Row], data: str = "mnist") -> str:
     return f'<figure class="board-chart">{svg}<figcaption>{label}. {key}</figcaption></figure>'
 
 
+def printed(rows: list[Row], site: str) -> str:
+    """The short form for the PDF, in LaTeX: for each data set the highest accuracy first."""
+    note = rf"The site has every column of this table, sorts it and filters it: \url{{{site}}}. *: labels had a say."
+    lines = [rf"{{\bookaside {note}\par}}"]
+    lines += [r"\begin{longtable}{@{}>{\raggedright}p{56mm}lrrr>{\raggedright\arraybackslash}p{38mm}@{}}"]
+    heads = ("Method and additions", "Whose", "ACC", "NMI", "ARI", "Source")
+    lines += [r"\toprule " + " & ".join(heads) + r" \\ \midrule \endhead \bottomrule \endfoot"]
+    for data, group in groupby(sorted(rows, key=lambda r: (r["data"], -(r["acc"] or 0))), lambda r: r["data"]):
+        lines += [rf"\multicolumn{{6}}{{@{{}}l}}{{\rule{{0pt}}{{2.6ex}}\textbf{{{data}}}}} \\* \nopagebreak"]
+        lines += [" & ".join(printed_cells(row)) + r" \\" for row in group]
+    return "\n".join((r"\begingroup\booksmalltable", *lines, r"\end{longtable}", r"\endgroup"))
+
+
+def printed_cells(row: Row) -> Iterator[str]:
+    yield texescape.escape(row["name"], "xelatex") + (r"\,*" if row["chosen"] else "")
+    yield row["whose"]
+    yield number(row["acc"]) + (f" ± {number(row['acc_sd'])}" if row["acc_sd"] is not None else "")
+    yield from (number(row["nmi"]), number(row["ari"]))
+    yield texescape.escape(row["source"], "xelatex")
+
+
 class Leaderboard(SphinxDirective):
     """The chart, the controls and the table; the page is read again whenever a record changes."""
 
@@ -139,7 +162,11 @@ class Leaderboard(SphinxDirective):
             self.env.note_dependency(str(path))
         rows = board(CHECKOUT)
         html = f'{chart(rows)}<div class="leaderboard">{controls(rows)}{table(rows)}</div>'
-        return [nodes.raw("", f'{html}<script src="../_static/leaderboard.js" defer></script>', format="html")]
+        paper = printed(rows, f"{self.config.html_baseurl}{self.env.docname}.html")
+        return [
+            nodes.raw("", f'{html}<script src="../_static/leaderboard.js" defer></script>', format="html"),
+            nodes.raw("", paper, format="latex"),
+        ]
 
 
 def as_csv(rows: list[Row]) -> str:

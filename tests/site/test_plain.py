@@ -89,7 +89,8 @@ def test_figures_are_described(name: str) -> None:
     assert figures
     assert all(len(o.metadata["image/png"]["alt"].split()) >= 12 for o in figures)
     page, _ = HTMLExporter(template_name="basic").from_notebook_node(read(name))
-    assert all(f'alt="{escape(o.metadata["image/png"]["alt"], quote=False).replace("\"", "&quot;")}"' in page for o in figures)
+    told = [escape(o.metadata["image/png"]["alt"], quote=False).replace('"', "&quot;") for o in figures]
+    assert all(f'alt="{words}"' in page for words in told)
 
 
 def test_what_the_branch_holds(tmp_path: Path) -> None:
@@ -108,6 +109,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     plain.gather(SITE, folder / "plain")
     address, settings = folder / "address", {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_DATA_DIR": str(folder)}
     words = ["--no-browser", "--allow-root", "--port=0", "--IdentityProvider.token=", "--ServerApp.password="]
+    programs = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["./postBuild"], cwd=folder / "plain", env=os.environ | settings | programs, check=True)
     command = [sys.executable, "-m", "jupyterlab", *words, f"--ServerApp.root_dir={folder / 'plain'}"]
     with address.open("w") as log, subprocess.Popen(command, stderr=log, env=os.environ | settings) as server:
         try:
@@ -136,3 +139,10 @@ def test_in_jupyterlab(page: Page, lab: str, name: str) -> None:
     expect(shown.locator("mjx-container").first).to_be_attached(timeout=60_000)
     text = shown.inner_text()
     assert "{glue" not in text and "{eq}" not in text and "{cite" not in text
+
+
+def test_jupyterlab_begins_with_the_first_chapter(page: Page, lab: str) -> None:
+    """What Binder shows where an address names no notebook: the workspace that `postBuild` made."""
+    page.goto(f"{lab}/lab", wait_until="commit")
+    heading = read(plain.FIRST).cells[0].source.splitlines()[0].removeprefix("# ")
+    expect(page.locator(".jp-NotebookPanel h1", has_text=heading)).to_be_visible(timeout=120_000)
