@@ -270,6 +270,11 @@ def test_formulas_and_figures_are_numbered(page: Page, base_url: str) -> None:
         assert not broken, broken
 
 
+def test_no_page_tells_where_it_was_built() -> None:
+    pages = (path for path in SITE.rglob("*.html") if "_modules" not in path.parts)
+    assert [path.name for path in pages if str(ROOT) in path.read_text(encoding="utf-8")] == []
+
+
 def test_sizes() -> None:
     mathjax = sum(path.stat().st_size for path in (SITE / "_static" / "mathjax").rglob("*") if path.is_file())
     assert mathjax < 3e6, "MathJax was not pruned"
