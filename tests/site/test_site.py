@@ -186,7 +186,10 @@ def test_chapter(page: Page, base_url: str, chapter: str) -> None:
         film_plays(page)
     if "dclib-sketch" in (ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"):
         board_answers(page)
-    outer = ":not(details details):not(.solution details)"  # a fold within a fold, or in a folded solution, is hidden
+    # a fold within a fold, in a folded solution or in plumbing is hidden
+    outer = ":not(details details):not(.solution details):not(.tag_plumbing details)"
+    for plumbing in page.locator(".tag_plumbing").all():
+        expect(plumbing).to_be_hidden()
     folds = page.locator(f"details.sd-dropdown{outer}, details.hide{outer}")
     for fold in folds.all():
         content = fold.locator("> :not(summary)").first
