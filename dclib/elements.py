@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+SPRITE_SIDE = 32  # pixels; larger images are shown smaller
+
 
 @dataclass(frozen=True)
 class HtmlElement:
@@ -69,12 +71,12 @@ def html(kind: str, payload: dict[str, Any], label: str, waits: str) -> str:
 
 
 def sprite(x: NDArray, shape: tuple[int, ...], share: float, levels: int) -> dict[str, Any]:
-    """Lay all images out on one sheet, sides at most 32 pixels: PNG if grey, JPEG if coloured."""
+    """Lay all images out on one sheet, sides at most ``SPRITE_SIDE``: PNG if grey, JPEG if coloured."""
     low, high = float(x.min()), float(x.max())
     images = ((x.reshape(-1, *shape) - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
     if len(shape) == 3 and shape[2] == 1:
         images = images[..., 0]
-    share = min(share, 32 * share / max(shape[:2]))
+    share = min(share, SPRITE_SIDE * share / max(shape[:2]))
     side = (max(1, round(shape[1] * share)), max(1, round(shape[0] * share)))  # width, height
     small = [Image.fromarray(image).resize(side, Image.Resampling.BOX) for image in images]
     columns = int(np.ceil(np.sqrt(len(small))))

@@ -41,7 +41,7 @@ def sketchpad(
     x : array-like (n, D)
         Images, dark where nothing is drawn. A sample of them makes the map.
     shape
-        Height and width of an image.
+        Height and width of an image, at most 32 each.
     n_points
         Points on the map, drawn at random.
     random_state
@@ -51,7 +51,7 @@ def sketchpad(
     ------
     ValueError
         If the encoder is not linear layers with a ReLU between each two, the model has no soft assignment, ``shape``
-        does not fit ``x``, or the element would be larger than ``SKETCH_BYTES``.
+        is too large or does not fit ``x``, or the element would be larger than ``SKETCH_BYTES``.
 
     Notes
     -----
@@ -63,6 +63,8 @@ def sketchpad(
     x = np.asarray(x, dtype=np.float32)
     if x.ndim != 2 or math.prod(shape) != x.shape[1]:
         raise ValueError(f"shape={tuple(shape)} does not fit points of shape {x.shape[1:]}.")
+    if max(shape) > elements.SPRITE_SIDE:
+        raise ValueError(f"shape={tuple(shape)}, but a board takes at most {elements.SPRITE_SIDE} pixels a side.")
     if not hasattr(model, "alpha"):
         raise ValueError(f"{type(model).__name__} has no soft assignment; a drawing board needs DEC or IDEC.")
     sample = np.sort(np.random.default_rng(random_state).permutation(len(x))[:n_points])

@@ -61,13 +61,19 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator:
+def browser_flags() -> list[str]:
+    """Return what a browser is started with, so that it stays quiet and asks for nothing by itself."""
+    return FLAGS
+
+
+@pytest.fixture(scope="module")
+def chromium(browser_flags: list[str]) -> Iterator:
     """A browser, for elements that run in one."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=browser_flags)
         yield browser
         browser.close()
 

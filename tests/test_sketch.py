@@ -77,6 +77,8 @@ def test_a_board_of_the_books_size_stays_in_its_budget() -> None:
 def test_what_cannot_be_drawn_on_is_refused(model: DEC) -> None:
     with pytest.raises(ValueError, match=r"shape=\(28, 28\) does not fit"):
         sketchpad(model, X, (28, 28))
+    with pytest.raises(ValueError, match="at most 32 pixels a side"):
+        sketchpad(model, np.zeros((4, 1600)), (40, 40))
     kmeans = AutoencoderKMeans(10, **{k: v for k, v in SMALL.items() if k != "epochs"}).fit(X)
     with pytest.raises(ValueError, match="no soft assignment"):
         sketchpad(kmeans, X, (8, 8))

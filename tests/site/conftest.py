@@ -19,15 +19,6 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 BASE = urlsplit(CONFIG["html"]["baseurl"]).path
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def missing() -> str | None:
@@ -77,8 +68,8 @@ def base_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
-    return {**browser_type_launch_args, "executable_path": BROWSER, "args": QUIET}
+def browser_type_launch_args(browser_type_launch_args: dict, browser_flags: list[str]) -> dict:
+    return {**browser_type_launch_args, "executable_path": BROWSER, "args": browser_flags}
 
 
 @pytest.fixture(scope="session")
