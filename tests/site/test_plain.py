@@ -117,6 +117,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield listening(address)
         finally:
             server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:  # it may wait for a thread of its own that never ends
+                server.kill()
 
 
 def listening(log: Path, seconds: float = 90) -> str:
