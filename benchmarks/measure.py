@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.common import seeds_of
 from dclib import cli
 from dclib.baselines import BASELINES
+from dclib.methods import METHODS
 
 PLAIN = {"augment": None}
 SPECTRAL = {"start": "spectral"}
@@ -21,6 +22,8 @@ IMAGES = ("usps", "mnist-test", "mnist-10k", "mnist", "fashion-mnist")
 ROWS = ("pendigits", "20newsgroups")  # no images: nothing to augment
 ONE_CODE = ("autoencoder-kmeans", "dec", "idec", "dcn")  # they share their first phase
 CONVOLUTIONAL = ("dbc", "depict")
+GENERATIVE = (("vae", {}), ("vae", {"start": "kmeans"}), ("vade", {}), ("vade", SPECTRAL), ("gan-features", {}),
+              ("infogan", {}), ("clustergan", {}))  # fmt: skip
 # One idea at a time, as the paper has it and otherwise: what it is worth. Without augmentation, from k-means.
 IDEAS = {
     "idec": ({"weight": 0.0}, {"weight": 0.1}, {"weight": 10.0}),
@@ -28,6 +31,10 @@ IDEAS = {
     "dbc": ({"power": 3.0}, {"power": 4.0}, {"power": 2.0, "balance": False}),
     "depict": ({"target": "balanced"}, {"target": "plain"}, {"noise": 0.0}),
     "den": ({"locality": 0.0}, {"sparsity": 0.0}, {"units": "white"}),
+    "vae": ({"beta": 0.1}, {"beta": 4.0}),
+    "vade": ({"mixture_lr": 1e-30}, {"start": "kmeans"}),
+    "infogan": ({"weight": 0.0},),
+    "clustergan": ({"weight_c": 0.0}, {"weight_n": 0.0}, {"spread": 0.75}),
 }
 
 
@@ -50,8 +57,8 @@ def rest(data: str) -> Iterator[tuple[str, dict]]:
 
 def ideas(data: str, methods: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
     """Return the variants that isolate an idea."""
-    view = PLAIN if data in IMAGES else {}
     for method in methods:
+        view = PLAIN if data in IMAGES and METHODS[method].augmented else {}
         for idea in IDEAS[method]:
             yield method, view | idea
 
@@ -71,6 +78,9 @@ def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
         "ideas": ("full", ideas(data, ("idec", "dcn"))),
         "paper": ("paper", paper(data)),
         "rest": ("full", rest(data)),
+        "generative": ("full", GENERATIVE),
+        "book generative": ("book", GENERATIVE),
+        "ideas of the generative": ("full", ideas(data, ("vae", "vade", "infogan", "clustergan"))),
         "book rest": ("book", rest(data)),
         "book ideas": ("book", ideas(data, ("dbc", "depict", "den"))),
         "ideas of the rest": ("full", ideas(data, ("dbc", "depict", "den"))),

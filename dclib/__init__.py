@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dclib.data import Dataset, load
-    from dclib.methods import DBC, DCN, DEC, DEN, DEPICT, IDEC, AutoencoderKMeans, AutoencoderSpectral
+    from dclib.methods import (
+        DBC,
+        DCN,
+        DEC,
+        DEN,
+        DEPICT,
+        IDEC,
+        VAE,
+        AutoencoderKMeans,
+        AutoencoderSpectral,
+        ClusterGAN,
+        GANFeatures,
+        InfoGAN,
+        VaDE,
+    )
 
 __version__ = "0.2.0"
 __all__ = [
@@ -19,9 +33,14 @@ __all__ = [
     "DEN",
     "DEPICT",
     "IDEC",
+    "VAE",
     "AutoencoderKMeans",
     "AutoencoderSpectral",
+    "ClusterGAN",
     "Dataset",
+    "GANFeatures",
+    "InfoGAN",
+    "VaDE",
     "__version__",
     "load",
 ]

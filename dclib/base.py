@@ -179,6 +179,8 @@ class DeepClusterer(
     """
 
     convolutional: ClassVar[bool] = False  # whether images get a convolutional network
+    wiring: ClassVar[str] = "ReLU, linear code"  # of its network, in words
+    seeks: ClassVar[bool] = True  # whether clusters are sought on the codes when the first phase is over
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)  # of its layers, if ``hidden`` is ``None``
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
@@ -195,6 +197,8 @@ class DeepClusterer(
         },
         "paper, usps": {"pretrain_epochs": 50, "pretrain_optimizer": "adam", "pretrain_lr": 1e-3},
     }
+    augmented: ClassVar[bool] = True  # whether :meth:`for_data` augments images
+    for_images: ClassVar[dict[str, Any]] = {}  # what :meth:`for_data` sets on images
     first_phase: ClassVar[tuple[str, ...]] = ()  # parameters of its own that bear on it
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_clusters": [COUNT],
@@ -346,7 +350,7 @@ class DeepClusterer(
             one_of(name, cls._get_param_names(), f"parameter of {cls.__name__}")
         known: dict[str, Any] = {"n_clusters": len(data.classes)}
         if data.is_image:
-            known["augment"] = RandomAffine(data.shape)
+            known |= cls.for_images | ({"augment": RandomAffine(data.shape)} if cls.augmented else {})
             known["shape"] = data.shape if cls.convolutional else None
         chosen = cls._in_epochs(cls.as_written(profile, data) | parameters, len(data))  # of the batches asked for
         return cls(**known | chosen | parameters)

@@ -154,9 +154,10 @@ class Engine:
         model, points = self.model, self.x[index]
         views = [model.augment(points) if model.augment else points for _ in range(phase.views)]  # of all: every
         x, index_, *views = (parallel.share(value) for value in (points, index, *views))  # process draws the same
+        whole = len(index) * (parallel.n_processes() if parallel.is_split() else 1)
         part = 1 / parallel.n_processes() if parallel.is_split() else len(index_) / len(index)
         for number, mover in enumerate(self.movers):
-            batch = Batch(x, views[0], index_, model.encode, tuple(views[1:]))
+            batch = Batch(x, views[0], index_, model.encode, tuple(views[1:]), whole)
             if self.place["step"] % mover.update.every == 0:
                 self.network.train(len(index_) > 1)  # one point has no spread for batch norm to divide by
                 loss = mover.step(batch, part, autocast(self.x.device, model.precision))

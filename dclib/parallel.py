@@ -191,6 +191,14 @@ def share(index: Tensor) -> Tensor:
     return index.tensor_split(n_processes())[dist.get_rank()] if _together and not _split else index
 
 
+def drawn(draw: Callable[[int], Tensor], n: int) -> Tensor:
+    """Return this process's part of the ``n`` rows that ``draw`` makes, in every process alike, of their number.
+
+    So noise is another in each process, and where a mini-batch is shared, it is what one process would draw for all.
+    """
+    return draw(n).tensor_split(n_processes())[dist.get_rank()] if _together else draw(n)
+
+
 def gathered(part: Tensor, n: int) -> Tensor:
     """Join the rows that the processes computed of their shares of ``arange(n)``, in order."""
     if not _together or _split:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dclib import parallel
 from dclib.checks import one_of
 from dclib.points import Rows
 
@@ -30,6 +31,8 @@ class Batch:
         From points to codes (m, d): the method's, or an encoder.
     others
         Further views of the same points, if the phase asks for more than one.
+    whole
+        Points of the mini-batch over all processes; by default those that are here.
     parts
         The losses noted so far, by name.
     """
@@ -39,6 +42,7 @@ class Batch:
     index: Tensor
     encode: Callable[[Tensor], Tensor]
     others: tuple[Tensor, ...] = ()
+    whole: int | None = None
     parts: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -48,6 +52,10 @@ class Batch:
         They are float32, whatever the layers multiply in: a loss of them is then computed in float32 too.
         """
         return self.encode(self.view).float()
+
+    def drawn(self, draw: Callable[[int], Tensor]) -> Tensor:
+        """Return noise for the points of the mini-batch that are here: ``draw`` makes rows for a number of points."""
+        return parallel.drawn(draw, len(self.x) if self.whole is None else self.whole)
 
     def note(self, name: str, loss: Tensor) -> Tensor:
         """Return ``loss`` as it is, and keep its value for the history under ``name``, e.g. ``"L_R"``."""
@@ -61,6 +69,16 @@ LossOf = Callable[[Batch], Tensor]
 def adam(parameters: list[nn.Parameter], lr: float) -> Optimizer:
     """Return Adam in its fused form, which takes one pass over the weights."""
     return torch.optim.Adam(parameters, lr, fused=True)
+
+
+def adam_half(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+    """Return Adam with β1 = 0.5: players of a game should not run on after the other has turned."""
+    return torch.optim.Adam(parameters, lr, (0.5, 0.999), fused=True)
+
+
+def adam_short(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+    """Return Adam with β1 = 0.5 and β2 = 0.9: its memory of gradients is short, as for Wasserstein critics."""
+    return torch.optim.Adam(parameters, lr, (0.5, 0.9), fused=True)
 
 
 def sgd(parameters: list[nn.Parameter], lr: float) -> Optimizer:
@@ -83,7 +101,7 @@ def constant(optimizer: Optimizer, lr: float, steps: int) -> object:
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-OPTIMIZERS = {maker.__name__: maker for maker in (adam, sgd)}
+OPTIMIZERS = {maker.__name__: maker for maker in (adam, adam_half, adam_short, sgd)}
 SCHEDULES = {maker.__name__: maker for maker in (one_cycle, half_cosine, constant)}
 
 

@@ -69,9 +69,54 @@ PAPER: dict[str, dict[str, str]] = {
         "mini-batch": "–",
         "settings": "heat kernel of the neighbours, groups of units (Huang et al. 2014)",
     },
+    "vae": {
+        "network": "D–500–d, one hidden layer, tanh",
+        "pretraining": "Adagrad, rate from the first steps; one draw a point (Kingma and Welling 2014)",
+        "start": "none in the paper; a Gaussian mixture on the codes in that of VaDE",
+        "second phase": "none",
+        "mini-batch": "100",
+        "settings": "Bernoulli decoder for MNIST, a sum over pixels",
+    },
+    "vade": {
+        "network": "D–500–500–2000–10, ReLU; a head for the mean, one for the log variance",
+        "pretraining": "a stacked autoencoder, as DEC's; released as weights only",
+        "start": "diagonal Gaussian mixture on the codes, equal weights",
+        "second phase": "3,000 epochs on MNIST; Adam 2e-3 for both, ×0.9 every 10 epochs, down to 2e-4",
+        "mini-batch": "100",
+        "settings": "responsibilities of densities + 1e-10 in the released code (Jiang et al. 2017)",
+    },
+    "gan-features": {
+        "network": "convolutions of stride 2, leaky ReLU, batch norm; the generator mirrors it",
+        "pretraining": "Adam 2e-4, β1 = 0.5, for both players (Radford et al. 2016)",
+        "start": "k-means on the discriminator's features (a row of Mukherjee et al. 2019)",
+        "second phase": "none",
+        "mini-batch": "128",
+        "settings": "noise of 100 numbers between −1 and 1",
+    },
+    "infogan": {
+        "network": "convolutions 64–128 (4 × 4), 1024; leaky ReLU, batch norm; Q 128 more; the generator mirrors",
+        "pretraining": "5,000 steps, Adam with β1 = 0.5; discriminator and Q 2e-4, generator 1e-3",
+        "start": "none: Q reads the clusters",
+        "second phase": "none",
+        "mini-batch": "128",
+        "settings": "noise of 62, one of 10, two numbers; λ = 1 (Chen et al. 2016 and their code)",
+    },
+    "clustergan": {
+        "network": "convolutions 64–128 (4 × 4), 1024; leaky ReLU; generator 1024–7·7·128–64–1, batch norm",
+        "pretraining": "up to 500,000 steps of the generator, five of the critic for each; Adam 1e-4, β = (0.5, 0.9)",
+        "start": "k-means on z_n beside the softmax of z_c",
+        "second phase": "none",
+        "mini-batch": "64",
+        "settings": "d_n = 30, σ = 0.1, β_n = β_c = 10, penalty 10, one share a batch (Mukherjee et al. 2019, code)",
+    },
 }
 PROFILES = ("book", "full", "paper")
-OPTIMIZERS = {"adam": "Adam", "sgd": "SGD (momentum 0.9)"}
+OPTIMIZERS = {
+    "adam": "Adam",
+    "adam_half": "Adam (β1 = 0.5)",
+    "adam_short": "Adam (β1 = 0.5, β2 = 0.9)",
+    "sgd": "SGD (momentum 0.9)",
+}
 SCHEDULES = {"one_cycle": "one cycle to {:g}", "half_cosine": "{:g} falling to 0", "constant": "{:g} throughout"}
 REFINING = {"epochs", "lr", "optimizer", "schedule", "update_interval", "tol"}
 BUDGETS = {"pretrain_steps", "refine_steps"}
@@ -90,17 +135,21 @@ def ours(method: str, profile: str) -> dict[str, str]:
     cls = METHODS[method]
     how = cls().get_params() | cls.as_written(profile)
     widths = how["hidden"] or cls.channels
-    images = {} if "augment" in cls.as_written(profile) else {"augment": "on images"}
+    images = {"augment": "on images"} if cls.augmented and "augment" not in cls.as_written(profile) else {}
     kind = "convolutions of stride 2, channels" if cls.convolutional else "D"
     return {
-        "network": "–".join((kind, *map(str, widths), str(how["latent_dim"]))) + ", ReLU, linear code",
+        "network": "–".join((kind, *map(str, widths), str(how["latent_dim"]))) + f", {cls.wiring}",
         "pretraining": f"{_budget(how, 'pretrain_steps', 'pretrain_epochs')}, {_descent(how, 'pretrain_')}",
-        "start": f"{how['start'].replace('kmeans', 'k-means')} on all codes, {how['n_init']} restarts",
+        "start": _start(how) if cls.seeks else "none",
         "second phase": _second(how),
         "mini-batch": str(how["batch_size"]),
         "settings": _own(how),
-        "added": ", ".join(added(how | images)) or "nothing",
+        "added": ", ".join(added(method, how | images)) or "nothing",
     }
+
+
+def _start(how: Mapping[str, Any]) -> str:
+    return f"{how['start'].replace('kmeans', 'k-means')} on all codes, {how['n_init']} restarts"
 
 
 def _budget(how: Mapping[str, Any], steps: str, epochs: str) -> str:

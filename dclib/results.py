@@ -36,6 +36,11 @@ NAMES = {
     "autoencoder-kmeans": "autoencoder + k-means",
     "autoencoder-spectral": "autoencoder + spectral",
     **{name: name.upper() for name in ("dec", "idec", "dbc", "dcn", "depict", "den")},
+    "vae": "VAE + GMM",
+    "vade": "VaDE",
+    "gan-features": "GAN features",
+    "infogan": "InfoGAN",
+    "clustergan": "ClusterGAN",
 }
 # Rows of the leaderboard beside those without a variant; other variants are ablations.
 SHOWN = {
@@ -43,11 +48,12 @@ SHOWN = {
     "start=spectral",
     "augment=None,start=spectral",
 }
-# What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on.
+# What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on and
+# not what the method has by itself.
 ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "augment": lambda value, _: "augmentation" if value is not None else "",
     "reconstruct": lambda value, of: "clean target" if value == "clean" and of.get("augment") is not None else "",
-    "start": lambda value, _: f"{value} start" if value != "kmeans" else "",
+    "start": lambda value, _: f"{value} start".replace("kmeans", "k-means"),
     "units": lambda value, _: f"{value} units" if value != "raw" else "",
 }
 
@@ -106,17 +112,18 @@ class Summary:
         ``"DEC + augmentation + spectral start, epochs=30"``. Without a ``+`` nothing was added.
         """
         name = NAMES.get(self.method, self.method)
-        if self.method == "autoencoder-kmeans" and any(word.endswith(" start") for word in self.added):
-            name = "autoencoder"  # clustered otherwise
+        if self.method in ("autoencoder-kmeans", "vae") and any(word.endswith(" start") for word in self.added):
+            name = name.partition(" + ")[0]  # clustered otherwise
         words = " + ".join((name, *self.added))
         others = [part for part in self.variant.split(",") if part and part.partition("=")[0] not in ADDITIONS]
         return ", ".join((words, *others))
 
 
-def added(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a run's parameters add to the paper's method, e.g. ``("augmentation", "spectral start")``."""
-    found = (name(parameters[key], parameters) for key, name in ADDITIONS.items() if key in parameters)
-    return tuple(filter(None, found))
+    own = METHODS[method]().get_params(deep=False) if method in METHODS else {}
+    keys = (key for key in ADDITIONS if key in parameters and parameters[key] != own.get(key, UNSET))
+    return tuple(filter(None, (ADDITIONS[key](parameters[key], parameters) for key in keys)))
 
 
 def run(
@@ -393,7 +400,7 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
     first = group[0]
     return Summary(
         **{key: first[key] for key in (*RUN, "n", "device")},
-        added=added(first.get("parameters", {})),
+        added=added(first["method"], first.get("parameters", {})),
         seeds=len(group),
         **{key: _mean_and_sd(group, key) for key in ("acc", "nmi", "ari")},
         seconds=None if any(record.get("busy") for record in group) else _mean_and_sd(group, "seconds")[0],

@@ -237,6 +237,11 @@ def in_batches(function: Callable[[Tensor], Tensor], x: Tensor | Rows) -> Tensor
     return parallel.gathered(in_parts(function, x, start, start + len(mine)), len(x))
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """Return ``x`` in single precision, if it is in half of it: a loss is computed in single precision at least."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def in_parts(function: Callable[[Tensor], Tensor], x: Tensor | Rows, start: int = 0, stop: int | None = None) -> Tensor:
     """Apply ``function`` to the rows of ``x`` from ``start`` to ``stop``, a large batch at a time, in this process."""
     stop = len(x) if stop is None else stop
@@ -297,8 +302,10 @@ def _kmeans_of_all(points: NDArray, sample: NDArray, n_clusters: int, n_init: in
     return best
 
 
-def fit_mixture(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0) -> NDArray[np.int64]:
-    """Return the clusters (n,) of a Gaussian mixture on codes, each component with a covariance of its own.
+def gaussian_mixture(
+    z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0, covariance: str = "full"
+) -> GaussianMixture:
+    """Fit scikit-learn's Gaussian mixture to codes, from where k-means ends; to 20,000 of them, if there are more.
 
     Parameters
     ----------
@@ -306,15 +313,22 @@ def fit_mixture(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int 
         As in :func:`fit_kmeans`.
     n_init
         Restarts of the k-means run from which the mixture begins.
+    covariance
+        ``"full"``: each component has a covariance of its own; ``"diag"``: a diagonal one.
     """
     points = z.detach().cpu().double().numpy()
     means = fit_kmeans(z, n_clusters, n_init, random_state).cluster_centers_
+    how = {"covariance_type": covariance, "means_init": means, "reg_covar": 1e-6 * points.var()}
+    drawn = np.random.default_rng(random_state).permutation(len(points))[:RESTART_SAMPLE]
     with threadpool_limits(1):
-        mixture = GaussianMixture(
-            n_clusters, means_init=means, reg_covar=1e-6 * points.var(), random_state=random_state
-        )
-        drawn = np.random.default_rng(random_state).permutation(len(points))[:RESTART_SAMPLE]
-        return mixture.fit(points[drawn]).predict(points).astype(np.int64)
+        return GaussianMixture(n_clusters, **how, random_state=random_state).fit(points[drawn])
+
+
+def fit_mixture(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0) -> NDArray[np.int64]:
+    """Return the clusters (n,) of :func:`gaussian_mixture` on codes."""
+    found = gaussian_mixture(z, n_clusters, n_init, random_state)
+    with threadpool_limits(1):
+        return found.predict(z.detach().cpu().double().numpy()).astype(np.int64)
 
 
 def fit_spectral(z: Tensor, n_clusters: int, n_init: int = 20, random_state: int = 0) -> NDArray[np.int64]:

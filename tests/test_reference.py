@@ -17,11 +17,14 @@ from torch.nn.functional import mse_loss, normalize, one_hot
 
 from dclib.augment import RandomAffine
 from dclib.methods import METHODS
+from dclib.methods.clustergan import gradient_penalty
 from dclib.methods.dbc import boosted_target
 from dclib.methods.dcn import kmeans_loss, running_means
 from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
 from dclib.methods.den import group_loss, heat_kernel, in_white, locality_loss
 from dclib.methods.depict import TARGETS, cross_entropy
+from dclib.methods.gan_features import discriminator_loss, non_saturating_loss
+from dclib.methods.vae import gaussian_error, kl_to_standard_normal, reparametrised
 from dclib.networks import activations
 from dclib.training import without_denormals
 
@@ -215,7 +218,7 @@ def reference(model, rules) -> SimpleNamespace:
             descend(told.second, model.start_epochs, *how)
         descend(told.second, model.epochs, *how, told.refresh, model.update_interval)
     with torch.no_grad():
-        return SimpleNamespace(z=network.encoder(x), labels=told.clusters(x), losses=losses, told=told)
+        return SimpleNamespace(z=told.places(x), labels=told.clusters(x), losses=losses, told=told)
 
 
 def configured(name: str, **changes):
@@ -226,7 +229,156 @@ def configured(name: str, **changes):
     how |= {"precision": "float32", "augment": RandomAffine((4, 4))}
     how |= {"epochs": 3, "tol": 0} if "epochs" in own else {}
     how |= {"shape": (4, 4), "hidden": (3, 5)} if cls.convolutional else {}
+    how |= {"start": "kmeans"} if name == "vae" else {}
     return cls(**how | changes)
+
+
+class VAE(Plain):
+    def first(self, view, x, index):
+        mean, log_var = self.network.encoder(view).chunk(2, dim=1)
+        z = reparametrised(mean, log_var, torch.randn(len(index), mean.shape[1]))
+        error = gaussian_error(self.network.decoder(z), view, self.network.log_noise).mean()
+        return error + self.model.beta * kl_to_standard_normal(mean, log_var).sum(dim=1).mean()
+
+    def places(self, x):
+        return self.network.encoder(x).chunk(2, dim=1)[0]
+
+
+class VaDE(VAE):
+    """With one learning rate for network and mixture, as by default."""
+
+    def first(self, view, x, index):
+        return gaussian_error(self.network.decoder(self.places(view)), view, self.network.log_noise).mean()
+
+    def begin(self, centres):
+        z, net = self.places(self.x), self.network
+        labels = torch.cdist(z, centres).argmin(dim=1)
+        squares = (z - centres[labels]).double().square()
+        pooled = squares.mean(dim=0)
+        variances = torch.stack([squares[labels == k].mean(dim=0) for k in range(len(centres))]) + 1e-6 * pooled.mean()
+        net.centroids, net.log_vars = nn.Parameter(centres), nn.Parameter(variances.log().float())
+        net.logits = nn.Parameter(torch.zeros(len(centres)))
+        self.unit = net.log_vars.detach().mean(dim=0) + np.log(0.1)
+
+    def joint(self, z):
+        gaussians = torch.distributions.Normal(self.network.centroids, (self.network.log_vars / 2).exp())
+        return self.network.logits.log_softmax(dim=0) + gaussians.log_prob(z[:, None]).sum(dim=2)
+
+    def clusters(self, x):
+        return self.joint(self.places(x)).argmax(dim=1)
+
+    def second(self, view, x, index):
+        mean, log_var = self.network.encoder(view).chunk(2, dim=1)
+        log_var = log_var + self.unit
+        z = reparametrised(mean, log_var, torch.randn(len(index), mean.shape[1]))
+        error = gaussian_error(self.network.decoder(z), view, self.network.log_noise).mean()
+        gamma, net = self.joint(z).softmax(dim=1), self.network
+        q = torch.distributions.Normal(mean[:, None], (log_var / 2).exp()[:, None])
+        p = torch.distributions.Normal(net.centroids, (net.log_vars / 2).exp())
+        codes = (gamma * torch.distributions.kl_divergence(q, p).sum(dim=2)).sum(dim=1)
+        labels = (gamma * (gamma.log() - net.logits.log_softmax(dim=0))).sum(dim=1)
+        return error + (codes + labels).mean()
+
+
+RULES["vae"] = VAE
+
+
+def game(model) -> list[float]:
+    """Play a game of two players in one plain loop; return the sum of their losses, epoch by epoch."""
+    torch.manual_seed(model.random_state)
+    offset = np.quantile(X.astype(np.float64), 0.5, method="lower")
+    unit = np.sqrt(np.mean(np.square((X - offset.astype(np.float32)).astype(np.float64))))
+    x = torch.as_tensor((X - np.float32(offset)) / np.float32(unit))
+    model.n_features_in_, model.shape_, k = X.shape[1], None, model.n_clusters
+    net = SimpleNamespace(encoder=model.build(X.shape[1]).encoder)
+    width, low, high = net.encoder(x[:2]).shape[1], x.min(), x.max()
+    kind = type(model).__name__
+    extra = {"GANFeatures": 0, "InfoGAN": k + getattr(model, "n_codes", 0)}
+    net.generator = model.new_generator(width if kind == "ClusterGAN" else model.noise_dim + extra[kind])
+    if kind == "ClusterGAN":
+        net.judge = model.new_judge()
+    else:
+        net.head = model.new_head(width, 1)
+    if kind == "InfoGAN":
+        net.reader = model.new_reader(width)
+
+    def latents(m):
+        if kind == "GANFeatures":
+            return torch.rand(m, model.noise_dim) * 2 - 1
+        c = one_hot(torch.randint(k, (m,)), k).float()
+        if kind == "ClusterGAN":
+            return torch.cat([model.spread * torch.randn(m, width - k), c], dim=1)
+        noise, codes = torch.rand(m, model.noise_dim) * 2 - 1, torch.rand(m, model.n_codes) * 2 - 1
+        return torch.cat([noise, c, codes], dim=1)
+
+    def draw(z):
+        return low + (high - low) * net.generator(z).sigmoid()
+
+    def read(h, z):
+        answer, aim = net.reader(h), z[:, model.noise_dim :]
+        codes = (aim[:, k:] - answer[:, k:]).square().sum(dim=1).mean() / 2
+        return codes - (np.log(k) - nn.functional.cross_entropy(answer[:, :k], aim[:, :k].argmax(dim=1)))
+
+    def critic(view):
+        z = latents(len(view))
+        with torch.no_grad():
+            drawn = draw(z)
+        if kind == "ClusterGAN":
+            gap = net.judge(drawn).mean() - net.judge(view).mean()
+            return gap + model.penalty * gradient_penalty(lambda at: net.judge(at)[:, 0], view, drawn)
+        h = net.encoder(drawn)
+        loss = discriminator_loss(net.head(net.encoder(view))[:, 0], net.head(h)[:, 0])
+        return loss + model.weight * read(h, z) if kind == "InfoGAN" else loss
+
+    def generator(view):
+        z = latents(len(view))
+        drawn = draw(z)
+        h = net.encoder(drawn)
+        if kind == "ClusterGAN":
+            errors = mse_loss(h[:, :-k], z[:, :-k]), nn.functional.cross_entropy(h[:, -k:], z[:, -k:].argmax(dim=1))
+            return -net.judge(drawn).mean() + model.weight_n * errors[0] + model.weight_c * errors[1]
+        loss = non_saturating_loss(net.head(h)[:, 0])
+        return loss + model.weight * read(h, z) if kind == "InfoGAN" else loss
+
+    def adam(lr, *names):
+        weights = [p for name, part in vars(net).items() if name in names for p in part.parameters()]
+        return torch.optim.Adam(weights, lr, (0.5, 0.9 if kind == "ClusterGAN" else 0.999), fused=True)
+
+    first = adam(model.pretrain_lr, *(("judge",) if kind == "ClusterGAN" else ("encoder", "head", "reader")))
+    second = adam(model.generator_lr, "generator", *(("encoder",) if kind == "ClusterGAN" else ()))
+    every, step, losses = 5 if kind == "ClusterGAN" else 1, 0, []
+    for _ in range(model.pretrain_epochs):
+        totals = {first: [0.0, 0], second: [0.0, 0]}
+        for index in torch.randperm(len(x)).split(model.batch_size):
+            step, view = step + 1, model.augment(x[index])
+            for optimizer, loss_of in ((first, critic), (second, generator)):
+                if optimizer is first or step % every == 0:
+                    optimizer.zero_grad()
+                    loss = loss_of(view)
+                    loss.backward(inputs=[p for group in optimizer.param_groups for p in group["params"]])
+                    optimizer.step()
+                    totals[optimizer][0] += loss.detach() * len(index)
+                    totals[optimizer][1] += len(index)
+        losses.append(sum(float(total) / count for total, count in totals.values() if count))
+    return losses
+
+
+@pytest.mark.parametrize("name", ["gan-features", "infogan", "clustergan"])
+def test_a_game_is_the_plain_loop(name):
+    how = {"shape": None, "hidden": (32, 16), "pretrain_epochs": 6}
+    with without_denormals():
+        expected = game(configured(name, **how))
+    assert [record["loss"] for record in configured(name, **how).fit(X).history_] == pytest.approx(expected, rel=1e-6)
+
+
+def test_vade_is_the_plain_loop():
+    how = {"start": "kmeans", "pretrain_epochs": 20}
+    with without_denormals():
+        expected = reference(configured("vade", **how), VaDE)
+    model = configured("vade", **how).fit(X)
+    assert [record["loss"] for record in model.history_] == pytest.approx(expected.losses, rel=1e-4)
+    np.testing.assert_allclose(model.transform(X), expected.z.numpy(), atol=1e-3)
+    assert np.mean(model.labels_ == expected.labels.numpy()) > 0.99
 
 
 @pytest.mark.parametrize("name", RULES)

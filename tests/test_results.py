@@ -130,12 +130,15 @@ def test_every_name_belongs_to_a_method():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_as_it_comes_has_nothing_added_and_for_images_the_augmentation(method):
     cls = METHODS[method]
-    assert results.added(cls().get_params()) == ()
-    assert results.added(cls.for_data(load("mnist-10k"), "book").get_params()) == ("augmentation",)
+    assert results.added(method, cls().get_params()) == ()
+    images = ("augmentation",) if cls.augmented else ()
+    assert results.added(method, cls.for_data(load("mnist-10k"), "book").get_params()) == images
 
 
 def test_an_addition_counts_only_where_it_acts():
-    assert results.added({"reconstruct": "clean", "augment": None}) == ()
+    assert results.added("dec", {"reconstruct": "clean", "augment": None}) == ()
+    assert results.added("vade", {"start": "mixture"}) == () and results.added("dec", {"start": "kmeans"}) == ()
+    assert results.added("vade", {"start": "kmeans"}) == ("k-means start",)
 
 
 def test_a_row_says_what_was_added():

@@ -3,12 +3,17 @@
 from dclib.base import DeepClusterer
 from dclib.methods.autoencoder_kmeans import AutoencoderKMeans
 from dclib.methods.autoencoder_spectral import AutoencoderSpectral
+from dclib.methods.clustergan import ClusterGAN
 from dclib.methods.dbc import DBC
 from dclib.methods.dcn import DCN
 from dclib.methods.dec import DEC
 from dclib.methods.den import DEN
 from dclib.methods.depict import DEPICT
+from dclib.methods.gan_features import GANFeatures
 from dclib.methods.idec import IDEC
+from dclib.methods.infogan import InfoGAN
+from dclib.methods.vade import VaDE
+from dclib.methods.vae import VAE
 
 METHODS: dict[str, type[DeepClusterer]] = {
     "autoencoder-kmeans": AutoencoderKMeans,
@@ -19,6 +24,26 @@ METHODS: dict[str, type[DeepClusterer]] = {
     "dcn": DCN,
     "depict": DEPICT,
     "den": DEN,
+    "vae": VAE,
+    "vade": VaDE,
+    "gan-features": GANFeatures,
+    "infogan": InfoGAN,
+    "clustergan": ClusterGAN,
 }
 
-__all__ = ["DBC", "DCN", "DEC", "DEN", "DEPICT", "IDEC", "METHODS", "AutoencoderKMeans", "AutoencoderSpectral"]
+__all__ = [
+    "DBC",
+    "DCN",
+    "DEC",
+    "DEN",
+    "DEPICT",
+    "IDEC",
+    "METHODS",
+    "VAE",
+    "AutoencoderKMeans",
+    "AutoencoderSpectral",
+    "ClusterGAN",
+    "GANFeatures",
+    "InfoGAN",
+    "VaDE",
+]

@@ -81,6 +81,37 @@ def _with_target(loss: str, target: str, how: str, error: str) -> dict[str, Node
     )
 
 
+def _variational(*more: tuple[str, Node]) -> dict[str, Node]:
+    """Return the boxes that every variational autoencoder has."""
+    nodes = {
+        "x": Node(0, 1, "points\n$x$"),
+        "f": Node(1, 1, "encoder\n$f_\\theta$", "module"),
+        "q": Node(2, 1, "$\\tilde{\\mu}, \\tilde{\\sigma}^2$"),
+        "e": Node(2, 1.9, "noise\n$\\varepsilon$"),
+        "z": Node(3, 1, "$z=\\tilde{\\mu}+\\tilde{\\sigma}\\varepsilon$"),
+        "g": Node(4.1, 1.6, "decoder\n$g_\\phi$", "module"),
+        "L_R": Node(5.4, 1.6, "$L_R=-\\log p(x|z)$", "loss"),
+    }
+    return nodes | dict(more)
+
+
+def _game(*more: tuple[str, Node]) -> dict[str, Node]:
+    """Return the boxes that generator and discriminator have."""
+    nodes = {
+        "z": Node(0, 2, "noise"),
+        "G": Node(1.1, 2, "generator\n$G$", "module"),
+        "xg": Node(2.2, 2, "drawn\npoints"),
+        "x": Node(2.2, 0.6, "points\n$x$"),
+        "D": Node(3.3, 1.3, "discriminator's\nfeatures $h$", "module"),
+        "h": Node(4.4, 1.3, "score"),
+        "L": Node(5.8, 1.3, "$L_D$: data or drawn?\n$L_G$: taken for data", "loss"),
+    }
+    return nodes | dict(more)
+
+
+SAMPLED = [("x", "f"), ("f", "q"), ("q", "z"), ("e", "z"), ("z", "g"), ("g", "L_R")]
+PLAYED = [("z", "G"), ("G", "xg"), ("xg", "D"), ("x", "D"), ("D", "h"), ("h", "L")]
+
 DIAGRAMS: dict[str, Diagram] = {
     "autoencoder-kmeans": Diagram(
         _autoencoder(("k", Node(4, 0, "k-means\non all codes", "held")), ("c", Node(5.2, 0, "clusters"))),
@@ -150,6 +181,67 @@ DIAGRAMS: dict[str, Diagram] = {
         [*DRAWN, ("z", "L_C"), ("z", "E_loc"), ("near", "f"), ("f", "z_near"), ("z_near", "E_loc")],
         "An autoencoder with two more terms on its code: the code of a neighbour in the data should be near, "
         "and each code should use few groups of units. k-means runs on the codes afterwards.",
+    ),
+    "vae": Diagram(
+        _variational(
+            ("KL", Node(5.2, 0.2, "$KL(q(z|x)\\,\\|\\,N(0,I))$", "loss")),
+            ("gmm", Node(4, -0.7, "mixture on all $\\tilde{\\mu}$,\nafterwards", "held")),
+            ("c", Node(5.4, -0.7, "clusters")),
+        ),
+        [*SAMPLED, ("q", "KL"), ("q", "gmm", "stop"), ("gmm", "c", "stop")],
+        "An encoder gives mean and variance of a Gaussian over codes; a code is drawn from it with noise from outside,"
+        " and a decoder draws the point again. Two losses: the negative log-likelihood of the point, and the divergence"
+        " of the Gaussian from N(0, I). A mixture looks at the mean codes afterwards; no gradient comes back from it.",
+    ),
+    "vade": Diagram(
+        _variational(
+            ("mix", Node(3, -0.5, "mixture\n$\\pi, \\mu_c, \\sigma_c^2$", "module")),
+            ("gamma", Node(4.1, -0.5, "$\\gamma=p(c|z)$")),
+            ("KL", Node(5.4, 0.2, "$KL(q(z,c|x)\\,\\|\\,p(z,c))$", "loss")),
+        ),
+        [*SAMPLED, ("q", "KL"), ("z", "gamma"), ("mix", "gamma"), ("gamma", "KL")],
+        "As the variational autoencoder, but the prior is a mixture of Gaussians with weights, means and variances that"
+        " are trained too. The drawn code gives the posterior gamma of the components, and the divergence compares"
+        " encoder and gamma with the mixture. All gradients flow.",
+    ),
+    "gan-features": Diagram(
+        _game(
+            ("k", Node(4.4, -0.2, "k-means\non all features", "held")),
+            ("c", Node(5.8, -0.2, "clusters")),
+        ),
+        [*PLAYED, ("D", "k", "stop"), ("k", "c", "stop")],
+        "A generator draws points from noise. Drawn points and data go through the layers of one discriminator, whose"
+        " features go to a single score. The discriminator minimises its error; the generator minimises the negative"
+        " logarithm of what the discriminator says of drawn points. k-means looks at the data's features afterwards.",
+    ),
+    "infogan": Diagram(
+        _game(
+            ("z", Node(0, 2, "noise, and\ncode $c$")),
+            ("Q", Node(4.4, 0.1, "reader\n$Q(c|x)$", "module")),
+            ("L_I", Node(5.8, 0.1, "$-\\lambda L_I$: the code\nis read", "loss")),
+        ),
+        [*PLAYED, ("D", "Q"), ("Q", "L_I")],
+        "As a generative adversarial network, but the generator is given a code beside the noise, and a second head"
+        " on the discriminator's features has to read it off the drawn point. Both players are paid when it is read.",
+    ),
+    "clustergan": Diagram(
+        {
+            "z": Node(0, 2, "$z_n$ and\none-hot $z_c$"),
+            "G": Node(1.2, 2, "generator\n$G$", "module"),
+            "xg": Node(2.3, 2, "drawn\npoints"),
+            "x": Node(2.3, 0.4, "points\n$x$"),
+            "D": Node(3.4, 1.2, "critic\n$D$", "module"),
+            "E": Node(3.4, 2.6, "encoder\n$E$", "module"),
+            "L_D": Node(5.0, 1.2, "$W$: scores apart,\nslope near 1", "loss"),
+            "L_E": Node(5.0, 2.6, "$\\beta_n, \\beta_c$: errors\nin $z_n$ and $z_c$", "loss"),
+            "k": Node(3.9, -0.1, "$E$ of the points,\nk-means", "held"),
+            "c": Node(5.2, -0.1, "clusters"),
+        },
+        [("z", "G"), ("G", "xg"), ("xg", "D"), ("x", "D"), ("D", "L_D"), ("xg", "E"), ("E", "L_E"),
+         ("x", "k", "stop"), ("k", "c", "stop")],
+        "A latent point is a narrow Gaussian beside a one-hot vector. A generator draws a point of it; a Wasserstein"
+        " critic compares drawn points with data; an encoder has to find the latent point again. Afterwards k-means"
+        " runs on the encoder's answers to the data.",
     ),
 }  # fmt: skip
 

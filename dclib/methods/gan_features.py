@@ -1,0 +1,117 @@
+"""GAN features: what a discriminator has to know to tell drawn points from data, clustered with k-means.
+
+Source: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014; features of a discriminator: Radford, Metz,
+Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks", ICLR 2016.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from dclib.adversarial import AdversarialClusterer
+from dclib.base import COUNT
+from dclib.phases import Batch
+
+
+def discriminator_loss(real: Tensor, drawn: Tensor) -> Tensor:
+    """Return −E log D(x) − E log(1 − D(G(z))), D the sigmoid of a score (GAN, eq. 1).
+
+    Parameters
+    ----------
+    real, drawn
+        The scores (m,) of data and of drawn points.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
+    """
+    return softplus(-real).mean() + softplus(drawn).mean()
+
+
+def non_saturating_loss(drawn: Tensor) -> Tensor:
+    """Return −E log D(G(z)), where D is the sigmoid of a score (GAN, section 3).
+
+    Parameters
+    ----------
+    drawn
+        The scores (m,) of drawn points.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
+    """
+    return softplus(-drawn).mean()
+
+
+class GANFeatures(AdversarialClusterer):
+    """k-means on the features of a discriminator (Goodfellow et al. 2014, Radford et al. 2016).
+
+    A generator draws points from noise, a discriminator tells them from data, and each learns from the other. What is
+    kept of it are the discriminator's features, the layer before its answer. Nothing in the game knows of clusters.
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    latent_dim
+        Width of the features.
+    noise_dim
+        Width of the generator's noise, uniform between −1 and 1.
+    **shared
+        The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
+
+    Examples
+    --------
+    >>> from dclib import GANFeatures, load
+    >>> digits = load("digits")
+    >>> model = GANFeatures(10, hidden=(64,), pretrain_epochs=2, random_state=0).fit(digits.x)
+    >>> model.sample(5).shape
+    (5, 64)
+    """
+
+    first_phase: ClassVar[tuple[str, ...]] = ("generator_lr", "noise_dim")
+    _parameter_constraints: ClassVar[dict[str, list]] = {"noise_dim": [COUNT]}
+
+    def __init__(self, n_clusters: int = 10, *, latent_dim: int = 256, noise_dim: int = 62, **shared: Any) -> None:
+        super().__init__(n_clusters, latent_dim=latent_dim, **shared)
+        self.noise_dim = noise_dim
+
+    def seat(self) -> None:
+        """Make the generator and the layer that answers."""
+        self.install("generator", "new_generator", self.noise_dim)
+        self.install("head", "new_head", self.width_, 1)
+
+    def critic_loss(self, batch: Batch) -> Tensor:
+        """Return the discriminator's loss on a mini-batch of data and as many drawn points."""
+        with torch.no_grad():
+            drawn = self.generate(self.latents_for(batch))
+        return batch.note("L_D", discriminator_loss(self.verdict(batch.view), self.verdict(drawn)))
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """Return the generator's non-saturating loss."""
+        drawn = self.generate(self.latents_for(batch))
+        return batch.note("L_G", non_saturating_loss(self.verdict(drawn)))
+
+    def representation_loss(self, batch: Batch) -> Tensor:
+        """Return the discriminator's loss: it trains the encoder."""
+        return self.critic_loss(batch)
+
+    def draw_latents(self, n: int, cluster: int | None) -> Tensor:
+        """Return ``n`` latent points (n, noise_dim), of all or, by trial, of those that are drawn into a cluster."""
+        device = self._network_device()
+        if cluster is None:
+            return torch.rand(n, self.noise_dim, device=device) * 2 - 1
+        kept, found = [], 0
+        for _ in range(100):
+            latents = self.draw_latents(max(n, 256), None)
+            kept.append(latents[self.assign(self.encode(self.generate(latents))) == cluster])
+            found += len(kept[-1])
+            if found >= n:
+                return torch.cat(kept)[:n]
+        raise ValueError(f"the generator draws too few points of cluster {cluster}: {found} of {100 * max(n, 256):,}.")
