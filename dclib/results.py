@@ -20,7 +20,7 @@ from dclib.methods import METHODS
 from dclib.metrics import cluster_sizes, evaluate
 from dclib.profiles import PROFILES, profile
 from dclib.statistics import paired_differences, sign_flip_test
-from dclib.training import pick_device
+from dclib.training import effective_number, pick_device
 
 CHECKOUT = Path(__file__).parents[1] / "book" / "results"
 RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checkout: in the working folder
@@ -243,6 +243,30 @@ def row(found: list[dict[str, Any]]) -> dict[str, str]:
         return dict.fromkeys(("added", "ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
     summary = _summary(found)
     return {"added": ", ".join(summary.added) or "nothing", **scores_and_cost(summary)}
+
+
+def in_pairs(found: Mapping[str, list[dict[str, Any]]], metric: str = "acc") -> dict[str, dict[str, Any]]:
+    """Return a table of rows and their differences from the first, run by run of one seed.
+
+    Parameters
+    ----------
+    found
+        Records of each row, by its title; the first is what the others are held against.
+    metric
+        Which score.
+
+    Returns
+    -------
+    dict
+        By title: the score, what :func:`paired` says, and ``"effective clusters"``, exp of the entropy of their sizes,
+        on average over runs.
+    """
+    rows, first = {}, next(iter(found.values()))
+    for title, runs in found.items():
+        even = [effective_number(run["cluster_sizes"]) for run in runs]
+        rows[title] = {metric.upper(): row(runs)[metric.upper()], **paired(first, runs, metric)}
+        rows[title]["effective clusters"] = float(np.mean(even)) if even else np.nan
+    return rows
 
 
 def paired(first: list[dict[str, Any]], second: list[dict[str, Any]], metric: str = "acc") -> dict[str, Any]:

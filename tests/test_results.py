@@ -135,6 +135,16 @@ def test_a_method_as_it_comes_has_nothing_added_and_for_images_the_augmentation(
     assert results.added(method, cls.for_data(load("mnist-10k"), "book").get_params()) == images
 
 
+def test_rows_stand_in_pairs_with_the_first():
+    sizes = {"cluster_sizes": [10, 10, 0]}
+    plain, better = ([invented(seed, acc, **sizes) for seed in (0, 1)] for acc in (0.5, 0.7))
+    found = results.in_pairs({"plain": plain, "better": better, "not yet": []})
+    assert found["plain"]["difference"] == "–" and found["better"]["difference"] == "+0.200 ± 0.000"
+    assert found["better"]["higher on"] == "2 of 2 seeds" and found["better"]["effective clusters"] == pytest.approx(2)
+    assert found["not yet"]["ACC"] == "–" and np.isnan(found["not yet"]["effective clusters"])
+    assert "NMI" in results.in_pairs({"plain": plain}, "nmi")["plain"]
+
+
 def test_an_addition_counts_only_where_it_acts():
     assert results.added("dec", {"reconstruct": "clean", "augment": None}) == ()
     assert results.added("vade", {"start": "mixture"}) == () and results.added("dec", {"start": "kmeans"}) == ()

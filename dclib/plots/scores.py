@@ -140,9 +140,12 @@ def seeds_plot(
     ax.grid(axis="x")
     handles, labels = ax.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    ax.legend(unique.values(), unique.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9.5)
+    how = {"ncols": 3, "fontsize": 9.5}
     if isinstance(ax.figure, Picture) and len(ax.figure.axes) == 1:
         ax.figure.set_size_inches(6.4, 1.5 + 0.6 * len(scores))
+        ax.figure.legend(unique.values(), unique.keys(), loc="outside upper center", **how)  # names may be long
+    else:
+        ax.legend(unique.values(), unique.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), **how)
 
 
 def _score_row(ax: Axes, row: int, values: NDArray, reported: float | None, colour: str) -> None:
