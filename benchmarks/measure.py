@@ -31,7 +31,7 @@ IDEAS = {
     "dbc": ({"power": 3.0}, {"power": 4.0}, {"power": 2.0, "balance": False}),
     "depict": ({"target": "balanced"}, {"target": "plain"}, {"noise": 0.0}),
     "den": ({"locality": 0.0}, {"sparsity": 0.0}, {"units": "white"}),
-    "vae": ({"beta": 0.1}, {"beta": 4.0}),
+    "vae": ({"beta": 0.1}, {"beta": 4.0}, {"likelihood": "gaussian"}),
     "vade": ({"mixture_lr": 1e-30}, {"start": "kmeans"}),
     "infogan": ({"weight": 0.0},),
     "clustergan": ({"weight_c": 0.0}, {"weight_n": 0.0}, {"spread": 0.75}),

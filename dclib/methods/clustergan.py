@@ -29,10 +29,6 @@ def gradient_penalty(
         The critic: from points (m, …) to scores (m,), each of its own point alone.
     real, drawn
         Points (m, …).
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/generative/clustergan`.
     """
     share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
     between = (share * real + (1 - share) * drawn).detach().requires_grad_()
@@ -62,9 +58,6 @@ class ClusterGAN(AdversarialClusterer):
     **shared
         The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`.
 
-    Notes
-    -----
-    Derived in :doc:`/notebooks/generative/clustergan`.
 
     Examples
     --------

@@ -22,10 +22,6 @@ def discriminator_loss(real: Tensor, drawn: Tensor) -> Tensor:
     ----------
     real, drawn
         The scores (m,) of data and of drawn points.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     return softplus(-real).mean() + softplus(drawn).mean()
 
@@ -37,10 +33,6 @@ def non_saturating_loss(drawn: Tensor) -> Tensor:
     ----------
     drawn
         The scores (m,) of drawn points.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     return softplus(-drawn).mean()
 
@@ -62,9 +54,6 @@ class GANFeatures(AdversarialClusterer):
     **shared
         The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`.
 
-    Notes
-    -----
-    Derived in :doc:`/notebooks/generative/gan_features`.
 
     Examples
     --------

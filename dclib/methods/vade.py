@@ -86,7 +86,7 @@ def kl_to_mixture(
     """
     gamma = log_gamma.exp()
     squares = log_var.exp()[:, None] + (mean[:, None] - means).square()  # (m, K, d)
-    each = (log_vars + squares / log_vars.exp()).sum(dim=2) / 2  # −E log N, but for log 2π
+    each = (log_vars + squares / log_vars.exp()).sum(dim=2) / 2  # −E log N less log 2π
     entropy = (1 + log_var).sum(dim=1) / 2
     labels = (gamma * (log_gamma - logits.log_softmax(dim=0))).sum(dim=1)
     return (gamma * each).sum(dim=1) - entropy + labels
