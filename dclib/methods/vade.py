@@ -192,12 +192,16 @@ class VaDE(VAE, RefiningClusterer):
         pooled = sums.sum(dim=0) / counts.sum()
         return torch.where(counts > 1, sums / counts.clamp_min(1), pooled) + 1e-6 * pooled.mean()
 
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the negative ELBO of a mini-batch (VaDE, eq. 12)."""
+        return self.negative_elbo(batch)
+
     def descent(self) -> Update:
         """Return the update of the second phase: one loss, a learning rate for the network, one for the mixture."""
         how = {"optimizer": OPTIMIZERS[self.optimizer], "schedule": SCHEDULES[self.schedule]}
         parts = dict.fromkeys(name.split(".")[0] for name, _ in self.network_.named_parameters())
         network = Descent(self.lr, tuple(name for name in parts if name not in (*MIXTURE, "log_unit")), **how)
-        return Update(self.negative_elbo, (network, Descent(self.mixture_lr, MIXTURE, **how)))
+        return Update(self.loss, (network, Descent(self.mixture_lr, MIXTURE, **how)))
 
     def log_joint(self, z: Tensor) -> Tensor:
         """Return log π_c + log N(z; μ_c, diag σ_c²), (m, K), of codes ``z`` (m, d)."""
