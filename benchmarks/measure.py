@@ -22,8 +22,11 @@ IMAGES = ("usps", "mnist-test", "mnist-10k", "mnist", "fashion-mnist")
 ROWS = ("pendigits", "20newsgroups")  # no images: nothing to augment
 ONE_CODE = ("autoencoder-kmeans", "dec", "idec", "dcn")  # they share their first phase
 CONVOLUTIONAL = ("dbc", "depict")
-GENERATIVE = (("vae", {}), ("vae", {"start": "kmeans"}), ("vade", {}), ("vade", SPECTRAL), ("gan-features", {}),
-              ("infogan", {}), ("clustergan", {}))  # fmt: skip
+GENERATIVE = (
+    *(("vae", how) for how in ({}, {"start": "kmeans"}, {"likelihood": "gaussian"})),
+    *(("vade", how) for how in ({}, SPECTRAL)),
+    *((method, {}) for method in ("gan-features", "infogan", "clustergan")),
+)
 # One idea at a time, as the paper has it and otherwise: what it is worth. Without augmentation, from k-means.
 IDEAS = {
     "idec": ({"weight": 0.0}, {"weight": 0.1}, {"weight": 10.0}),
@@ -31,7 +34,7 @@ IDEAS = {
     "dbc": ({"power": 3.0}, {"power": 4.0}, {"power": 2.0, "balance": False}),
     "depict": ({"target": "balanced"}, {"target": "plain"}, {"noise": 0.0}),
     "den": ({"locality": 0.0}, {"sparsity": 0.0}, {"units": "white"}),
-    "vae": ({"beta": 0.1}, {"beta": 4.0}, {"likelihood": "gaussian"}),
+    "vae": ({"beta": 0.1}, {"beta": 4.0}),
     "vade": ({"mixture_lr": 1e-30}, {"start": "kmeans"}),
     "infogan": ({"weight": 0.0},),
     "clustergan": ({"weight_c": 0.0}, {"weight_n": 0.0}, {"spread": 0.75}),

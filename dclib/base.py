@@ -180,6 +180,7 @@ class DeepClusterer(
 
     convolutional: ClassVar[bool] = False  # whether images get a convolutional network
     wiring: ClassVar[str] = "ReLU, linear code"  # of its network, in words
+    renewed: ClassVar[str] = ""  # what a second phase makes anew at each refresh, in words
     seeks: ClassVar[bool] = True  # whether clusters are sought on the codes when the first phase is over
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)  # of its layers, if ``hidden`` is ``None``
     profiles: ClassVar[dict[str, dict[str, Any]]] = {

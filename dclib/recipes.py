@@ -133,7 +133,7 @@ def ours(method: str, profile: str) -> dict[str, str]:
         ``"book"``, ``"full"`` or ``"paper"``.
     """
     cls = METHODS[method]
-    how = cls().get_params() | cls.as_written(profile)
+    how = cls().get_params() | cls.for_images | cls.as_written(profile)
     widths = how["hidden"] or cls.channels
     images = {"augment": "on images"} if cls.augmented and "augment" not in cls.as_written(profile) else {}
     kind = "convolutions of stride 2, channels" if cls.convolutional else "D"
@@ -141,7 +141,7 @@ def ours(method: str, profile: str) -> dict[str, str]:
         "network": "–".join((kind, *map(str, widths), str(how["latent_dim"]))) + f", {cls.wiring}",
         "pretraining": f"{_budget(how, 'pretrain_steps', 'pretrain_epochs')}, {_descent(how, 'pretrain_')}",
         "start": _start(how) if cls.seeks else "none",
-        "second phase": _second(how),
+        "second phase": _second(how, cls.renewed),
         "mini-batch": str(how["batch_size"]),
         "settings": _own(how),
         "added": ", ".join(added(method, how | images)) or "nothing",
@@ -160,13 +160,13 @@ def _descent(how: Mapping[str, Any], of: str = "") -> str:
     return f"{OPTIMIZERS[how[f'{of}optimizer']]}, {SCHEDULES[how[f'{of}schedule']].format(how[f'{of}lr'])}"
 
 
-def _second(how: Mapping[str, Any]) -> str:
+def _second(how: Mapping[str, Any], renewed: str) -> str:
     if "epochs" not in how:
         return "none"
     budget = f"{_budget(how, 'refine_steps', 'epochs')} at most; {_descent(how)}"
     until = f"; until {how['tol']:.1%} change cluster" if how["tol"] else ""
     every = f"{how['update_interval']} steps" if how["update_interval"] else "epoch"
-    return f"{budget}; new target every {every}{until}"
+    return f"{budget}{f'; {renewed} every {every}' if renewed else ''}{until}"
 
 
 def _own(how: Mapping[str, Any]) -> str:

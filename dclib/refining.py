@@ -46,6 +46,7 @@ class RefiningClusterer(DeepClusterer):
         Points in each cluster as they started, before anything was refined.
     """
 
+    renewed: ClassVar[str] = "new target"
     weight: float = 1.0  # λ; a method that leaves it to the user takes it as a parameter
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"epochs": 2},

@@ -46,3 +46,9 @@ def test_the_table_has_both_sides():
     assert list(rows) == list(recipes.ROWS) and set(rows["added"]) == sides
     assert rows["added"]["the paper's"] == "nothing"
     assert set(recipes.recipe("dbc").rows["added"]) == sides - {"ours, paper"}, "another network than that profile's"
+
+
+def test_a_recipe_says_what_images_get_and_names_no_target_where_there_is_none():
+    table = {row: columns["ours, book"] for row, columns in recipes.recipe("vade").rows.items()}
+    assert "likelihood = bernoulli" in table["settings"] and "target" not in table["second phase"]
+    assert "new target every epoch" in recipes.recipe("dec").rows["second phase"]["ours, book"]

@@ -179,7 +179,3 @@ class ClusterGAN(AdversarialClusterer):
         errors = batch.note("L_n", mse_loss(z_n, aim_n)), batch.note("L_c", cross_entropy(logits, aim_c))
         game = batch.note("L_G", -self.verdict(drawn).mean())
         return game + self.weight_n * errors[0] + self.weight_c * errors[1]
-
-    def representation_loss(self, batch: Batch) -> Tensor:
-        """Return the loss of generator and encoder."""
-        return self.generator_loss(batch)

@@ -87,10 +87,6 @@ class GANFeatures(AdversarialClusterer):
         drawn = self.generate(self.latents_for(batch))
         return batch.note("L_G", non_saturating_loss(self.verdict(drawn)))
 
-    def representation_loss(self, batch: Batch) -> Tensor:
-        """Return the discriminator's loss: it trains the encoder."""
-        return self.critic_loss(batch)
-
     def draw_latents(self, n: int, cluster: int | None) -> Tensor:
         """Return ``n`` latent points (n, noise_dim), of all or, by trial, of those that are drawn into a cluster."""
         device = self._network_device()

@@ -54,7 +54,8 @@ class InfoGAN(AdversarialClusterer):
     weight
         λ, the weight of L_I; the paper's 1. At 0 nobody reads the code.
     **shared
-        The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`.
+        The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`;
+        ``start`` and ``n_init`` play no part, since no clusters are sought.
 
     Attributes
     ----------
@@ -143,10 +144,6 @@ class InfoGAN(AdversarialClusterer):
         read, error = self.misread(h, latents)
         loss = batch.note("L_G", non_saturating_loss(self.network_.head(h).float()[:, 0]))
         return loss + self.weight * (error - batch.note("L_I", read))
-
-    def representation_loss(self, batch: Batch) -> Tensor:
-        """Return the critic's loss: it trains the encoder."""
-        return self.critic_loss(batch)
 
     @torch.no_grad()
     def look(self, x: Points) -> dict[str, float]:

@@ -125,6 +125,7 @@ class VaDE(VAE, RefiningClusterer):
     (3, 64)
     """
 
+    renewed: ClassVar[str] = ""  # the bound has no target
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "full": {"refine_steps": 20_000},
         "paper": {

@@ -187,9 +187,10 @@ class VAE(GeneratingClusterer):
     def build(self, n_features: int) -> nn.Module:
         """Return a network whose encoder gives mean and log variance side by side (m, 2d)."""
         network = super().build(n_features) if self.network is not None else self._mirrored(n_features, self._widths)
-        if self.likelihood == "gaussian":
-            known = 0.0 if self.noise is None else math.log(self.noise)
-            network.log_noise = nn.Parameter(torch.tensor(known), requires_grad=self.noise is None)
+        learned = self.noise is None
+        if self.likelihood == "gaussian" and not (learned and hasattr(network, "log_noise")):  # a trained one stays
+            known = torch.tensor(0.0 if learned else math.log(self.noise))
+            network.log_noise = nn.Parameter(known, requires_grad=learned)
         return network
 
     def _mirrored(self, n_features: int, widths: Sequence[int]) -> Autoencoder:

@@ -108,6 +108,14 @@ def test_a_learned_noise_is_that_of_the_reconstruction():
     assert not VAE(2, **SMALL, noise=0.5).fit(x).network_.log_noise.requires_grad
 
 
+def test_a_trained_networks_noise_stays():
+    first = VAE(4, **SMALL).fit(X)
+    taken = VAE(4, **SMALL | {"pretrain_epochs": 0}, network=first.network_).fit(X)
+    assert float(taken.network_.log_noise) == float(first.network_.log_noise) != 0
+    told = VAE(4, **SMALL | {"pretrain_epochs": 0}, network=first.network_, noise=0.5).fit(X)
+    assert float(told.network_.log_noise) == pytest.approx(math.log(0.5))
+
+
 def test_the_clusters_of_a_mixture_are_scikit_learns():
     model = VAE(4, **SMALL).fit(X)
     z = model.transform(X)
