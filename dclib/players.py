@@ -22,6 +22,10 @@ def mlp_critic(n_features: int, hidden: Sequence[int], width: int) -> nn.Sequent
         Widths of the hidden layers.
     width
         Features that come out.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise((n_features, *hidden, width)):
@@ -44,6 +48,10 @@ def mlp_generator(
         Widths of the hidden layers, in the order of the critic's: the generator mirrors it.
     n_features
         D, the width of a data point.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise((n_latent, *hidden[::-1])):
@@ -67,6 +75,10 @@ def conv_critic(
         Channels of the convolutions.
     width
         Features that come out.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     colours, pairs, last = _strides(shape, channels)
     layers: list[nn.Module] = [nn.Unflatten(1, (colours, *shape[-2:]))]
@@ -88,6 +100,10 @@ def conv_generator(n_latent: int, shape: Sequence[int], channels: Sequence[int])
     channels
         Channels of the convolutions, in the order of the critic's: the generator mirrors it, with batch norm and ReLU
         between each two.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     _, pairs, last = _strides(shape, channels)
     layers: list[nn.Module] = [nn.Linear(n_latent, math.prod(last)), nn.Unflatten(1, last)]

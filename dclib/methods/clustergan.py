@@ -21,7 +21,7 @@ def gradient_penalty(
     real: Tensor,
     drawn: Tensor,
 ) -> Tensor:
-    """Return E (‖∇ score(x̂)‖ − 1)², x̂ between real and drawn (Gulrajani et al., eq. 3).
+    """Return E (‖∇ score(x̂)‖ − 1)², x̂ in between (Gulrajani et al. 2017, eq. 3).
 
     Parameters
     ----------
@@ -29,6 +29,10 @@ def gradient_penalty(
         The critic: from points (m, …) to scores (m,), each of its own point alone.
     real, drawn
         Points (m, …).
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/clustergan`.
     """
     share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
     between = (share * real + (1 - share) * drawn).detach().requires_grad_()
@@ -58,6 +62,9 @@ class ClusterGAN(AdversarialClusterer):
     **shared
         The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`.
 
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/clustergan`.
 
     Examples
     --------

@@ -16,12 +16,16 @@ from dclib.phases import Batch
 
 
 def discriminator_loss(real: Tensor, drawn: Tensor) -> Tensor:
-    """Return −E log D(x) − E log(1 − D(G(z))), D the sigmoid of a score (GAN, eq. 1).
+    """Return −E log D(x) − E log(1 − D(G(z))), D a score's sigmoid (GAN, eq. 1).
 
     Parameters
     ----------
     real, drawn
         The scores (m,) of data and of drawn points.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     return softplus(-real).mean() + softplus(drawn).mean()
 
@@ -33,6 +37,10 @@ def non_saturating_loss(drawn: Tensor) -> Tensor:
     ----------
     drawn
         The scores (m,) of drawn points.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     return softplus(-drawn).mean()
 
@@ -54,6 +62,9 @@ class GANFeatures(AdversarialClusterer):
     **shared
         The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`.
 
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/gan_features`.
 
     Examples
     --------

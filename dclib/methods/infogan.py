@@ -29,6 +29,10 @@ def information_bound(logits: Tensor, c: Tensor) -> Tensor:
         Q(c | x) of each drawn point before the softmax (m, K).
     c
         The value (m,) that each was drawn with, uniform over K.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/infogan`.
     """
     return math.log(logits.shape[1]) - cross_entropy(logits, c)
 
@@ -62,6 +66,9 @@ class InfoGAN(AdversarialClusterer):
     history_ : list of dict
         Of each epoch also ``used``: exp of the entropy of the clusters of the data. Far below K: codes have died.
 
+    Notes
+    -----
+    Derived in :doc:`/notebooks/generative/infogan`.
 
     Examples
     --------

@@ -127,7 +127,7 @@ class VaDE(VAE, RefiningClusterer):
 
     renewed: ClassVar[str] = ""  # the bound has no target
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
-        "full": {"refine_steps": 20_000},
+        "full": {"refine_steps": 40_000, "lr": 2e-3, "mixture_lr": 2e-3},
         "paper": {
             "hidden": (500, 500, 2000),
             "pretrain_epochs": 50,
