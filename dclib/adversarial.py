@@ -28,7 +28,7 @@ class AdversarialClusterer(GeneratingClusterer):
         Height and width of the images, or channels, height and width. ``None``: as the points come; rows are no images,
         and their networks are fully connected.
     hidden
-        Channels of the convolutions, or widths of the layers; the generator mirrors them. ``None``: channels (32, 64)
+        Channels of the convolutions, or widths of the layers; the generator mirrors them. ``None``: channels (16, 32)
         for images, widths (256, 256) for other points.
     pretrain_lr
         Learning rate of the critic.
@@ -40,15 +40,15 @@ class AdversarialClusterer(GeneratingClusterer):
 
     wiring: ClassVar[str] = "leaky ReLU; the generator mirrors it, with ReLU and batch norm"
     convolutional: ClassVar[bool] = True
-    channels: ClassVar[tuple[int, ...]] = (32, 64)
+    channels: ClassVar[tuple[int, ...]] = (16, 32)
     first_phase: ClassVar[tuple[str, ...]] = ("generator_lr",)
     critic: ClassVar[tuple[str, ...]] = ("encoder", "head")
     drawing: ClassVar[tuple[str, ...]] = ("generator",)
     every: ClassVar[int] = 1  # steps of the critic for one of the generator
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,), "latent_dim": 16},
-        "book": {"pretrain_steps": 1_500},
-        "full": {"pretrain_steps": 6_000, "batch_size": 128},
+        "book": {"pretrain_steps": 2_000, "batch_size": 128},
+        "full": {"pretrain_steps": 10_000, "batch_size": 128},
         "paper": {
             "hidden": (64, 128),
             "latent_dim": 1024,
@@ -89,8 +89,14 @@ class AdversarialClusterer(GeneratingClusterer):
     def looking(self, width: int) -> nn.Sequential:
         """Return layers that look at a point, up to ``width`` features."""
         if self._image_shape is not None:
-            return conv_critic(self._image_shape, self._widths, width)
-        return mlp_critic(self.n_features_in_, self._widths, width)
+            return conv_critic(self._image_shape, self._widths, width, self.normed)
+        return mlp_critic(self.n_features_in_, self._widths, width, self.normed)
+
+    @property
+    def normed(self) -> bool:
+        """Whether the critic has batch normalisation: never, if the method has no ``critic_norm``."""
+        asked = getattr(self, "critic_norm", False)
+        return self._image_shape is not None if asked is None else asked
 
     def new_generator(self, n_latent: int) -> nn.Module:
         """Return a generator of latent points of ``n_latent`` values."""

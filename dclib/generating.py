@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
 from dclib import parallel
@@ -92,8 +92,37 @@ class GeneratingClusterer(DeepClusterer):
             raise ValueError(f"n={n!r} should be a whole number from 1.")
         if cluster is not None and (not isinstance(cluster, Integral) or not 0 <= cluster < self.n_clusters):
             raise ValueError(f"cluster={cluster!r} should be a whole number from 0 to {self.n_clusters - 1}.")
-        device = self._network_device()
-        with seeded(self.seed_ if random_state is None else seed_of(random_state), device):
-            x = in_parts(self.generate, self.draw_latents(int(n), cluster))
+        with seeded(self.seed_ if random_state is None else seed_of(random_state), self._network_device()):
+            return self._as_data(in_parts(self.generate, self.draw_latents(int(n), cluster)))
+
+    @torch.no_grad()
+    def decode(self, Z: ArrayLike) -> NDArray[np.float32]:
+        """Return the points that latent points are drawn as.
+
+        Parameters
+        ----------
+        Z : array-like (n, d)
+            Latent points, as ``draw_latents`` returns them: codes of a VAE, or noise and code of a game.
+
+        Returns
+        -------
+        ndarray (n, …)
+            Points in the unit and the shape of the training data.
+
+        Raises
+        ------
+        ValueError
+            If ``Z`` is not two-dimensional, has another width, or a value that is not finite.
+        """
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=np.float32)
+        with seeded(self.seed_, self._network_device()):  # to look does not change a training
+            width = self.draw_latents(1, None).shape[1]
+        if Z.shape[1] != width:
+            raise ValueError(f"Z has {Z.shape[1]} values a point, but latent points have {width}.")
+        return self._as_data(in_parts(self.generate, torch.as_tensor(Z, device=self._network_device())))
+
+    def _as_data(self, x: Tensor) -> NDArray[np.float32]:
+        """Return points (n, …) of the network's unit in the unit and the shape of the training data."""
         x = x.double().cpu().numpy() * self.scale_ + self.offset_
         return x.reshape(-1, *self.sample_shape_).astype(np.float32)

@@ -11,7 +11,12 @@ from dclib.networks import strided_pair
 SLOPE = 0.2  # of the leaky ReLU, as in Radford et al. 2016
 
 
-def mlp_critic(n_features: int, hidden: Sequence[int], width: int) -> nn.Sequential:
+def mlp_critic(
+    n_features: int,
+    hidden: Sequence[int],
+    width: int,
+    norm: bool = False,
+) -> nn.Sequential:
     """Return linear layers with a leaky ReLU after each: no unit may go blind.
 
     Parameters
@@ -22,6 +27,8 @@ def mlp_critic(n_features: int, hidden: Sequence[int], width: int) -> nn.Sequent
         Widths of the hidden layers.
     width
         Features that come out.
+    norm
+        Whether each layer but the first has batch normalisation.
 
     Notes
     -----
@@ -29,7 +36,8 @@ def mlp_critic(n_features: int, hidden: Sequence[int], width: int) -> nn.Sequent
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise((n_features, *hidden, width)):
-        layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(SLOPE)]
+        normed = [nn.BatchNorm1d(n_out)] if norm and layers else []
+        layers += [nn.Linear(n_in, n_out), *normed, nn.LeakyReLU(SLOPE)]
     return nn.Sequential(*layers)
 
 
@@ -64,6 +72,7 @@ def conv_critic(
     shape: Sequence[int],
     channels: Sequence[int],
     width: int,
+    norm: bool = False,
 ) -> nn.Sequential:
     """Return strided convolutions and a linear layer, leaky (Radford et al. 2016).
 
@@ -75,16 +84,16 @@ def conv_critic(
         Channels of the convolutions.
     width
         Features that come out.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/generative/gan_features`.
+    norm
+        Whether each layer but the first has batch normalisation.
     """
     colours, pairs, last = _strides(shape, channels)
     layers: list[nn.Module] = [nn.Unflatten(1, (colours, *shape[-2:]))]
-    for narrow, _ in pairs:
-        layers += [narrow, nn.LeakyReLU(SLOPE)]
-    layers += [nn.Flatten(), nn.Linear(math.prod(last), width), nn.LeakyReLU(SLOPE)]
+    for (narrow, _), n_out in zip(pairs, channels, strict=True):
+        normed = [nn.BatchNorm2d(n_out)] if norm and len(layers) > 1 else []
+        layers += [narrow, *normed, nn.LeakyReLU(SLOPE)]
+    normed = [nn.BatchNorm1d(width)] if norm else []
+    layers += [nn.Flatten(), nn.Linear(math.prod(last), width), *normed, nn.LeakyReLU(SLOPE)]
     return nn.Sequential(*layers)
 
 
@@ -100,10 +109,6 @@ def conv_generator(n_latent: int, shape: Sequence[int], channels: Sequence[int])
     channels
         Channels of the convolutions, in the order of the critic's: the generator mirrors it, with batch norm and ReLU
         between each two.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/generative/gan_features`.
     """
     _, pairs, last = _strides(shape, channels)
     layers: list[nn.Module] = [nn.Linear(n_latent, math.prod(last)), nn.Unflatten(1, last)]

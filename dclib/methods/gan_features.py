@@ -59,6 +59,9 @@ class GANFeatures(AdversarialClusterer):
         Width of the features.
     noise_dim
         Width of the generator's noise, uniform between −1 and 1.
+    critic_norm
+        Whether the discriminator has batch normalisation, as the generator has, in each layer but the first. ``None``:
+        with images, as in Radford et al. 2016, and not with other points.
     **shared
         The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`.
 
@@ -75,12 +78,22 @@ class GANFeatures(AdversarialClusterer):
     (5, 64)
     """
 
-    first_phase: ClassVar[tuple[str, ...]] = ("generator_lr", "noise_dim")
-    _parameter_constraints: ClassVar[dict[str, list]] = {"noise_dim": [COUNT]}
+    wiring: ClassVar[str] = "leaky ReLU, batch norm; the generator mirrors it"
+    first_phase: ClassVar[tuple[str, ...]] = ("generator_lr", "critic_norm", "noise_dim")
+    _parameter_constraints: ClassVar[dict[str, list]] = {"noise_dim": [COUNT], "critic_norm": ["boolean", None]}
 
-    def __init__(self, n_clusters: int = 10, *, latent_dim: int = 256, noise_dim: int = 62, **shared: Any) -> None:
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        latent_dim: int = 128,
+        noise_dim: int = 62,
+        critic_norm: bool | None = None,
+        **shared: Any,
+    ) -> None:
         super().__init__(n_clusters, latent_dim=latent_dim, **shared)
         self.noise_dim = noise_dim
+        self.critic_norm = critic_norm
 
     def seat(self) -> None:
         """Make the generator and the layer that answers."""

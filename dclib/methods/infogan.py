@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from dclib.adversarial import AdversarialClusterer
 from dclib.base import COUNT, COUNT_OR_NONE, WEIGHT
-from dclib.methods.gan_features import discriminator_loss, non_saturating_loss
+from dclib.methods.gan_features import GANFeatures, discriminator_loss, non_saturating_loss
 from dclib.phases import Batch, Points
 from dclib.players import SLOPE
 from dclib.training import effective_number, in_batches, in_parts
@@ -57,6 +57,9 @@ class InfoGAN(AdversarialClusterer):
         Numbers of the code beside the cluster.
     weight
         λ, the weight of L_I; the paper's 1. At 0 nobody reads the code.
+    critic_norm
+        Whether the discriminator has batch normalisation, as the generator has, in each layer but the first. ``None``:
+        with images, as in the paper, and not with other points.
     **shared
         The parameters of :class:`~dclib.adversarial.AdversarialClusterer` and :class:`~dclib.base.DeepClusterer`;
         ``start`` and ``n_init`` play no part, since no clusters are sought.
@@ -80,28 +83,34 @@ class InfoGAN(AdversarialClusterer):
     """
 
     seeks: ClassVar[bool] = False
+    wiring: ClassVar[str] = GANFeatures.wiring
     critic: ClassVar[tuple[str, ...]] = ("encoder", "head", "reader")
-    first_phase: ClassVar[tuple[str, ...]] = ("generator_lr", "n_clusters", "noise_dim", "n_codes", "weight")
+    first_phase: ClassVar[tuple[str, ...]] = (
+        "generator_lr", "critic_norm", "n_clusters", "noise_dim", "n_codes", "weight",
+    )  # fmt: skip
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "noise_dim": [COUNT],
         "n_codes": [COUNT_OR_NONE],
         "weight": [WEIGHT],
+        "critic_norm": ["boolean", None],
     }
 
     def __init__(
         self,
         n_clusters: int = 10,
         *,
-        latent_dim: int = 256,
+        latent_dim: int = 128,
         noise_dim: int = 62,
         n_codes: int = 2,
         weight: float = 1.0,
+        critic_norm: bool | None = None,
         **shared: Any,
     ) -> None:
         super().__init__(n_clusters, latent_dim=latent_dim, **shared)
         self.noise_dim = noise_dim
         self.n_codes = n_codes
         self.weight = weight
+        self.critic_norm = critic_norm
 
     def seat(self) -> None:
         """Make the generator, the layer that answers, and the layers that read the code."""

@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import make_blobs
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from dclib import GANFeatures
+from dclib import ClusterGAN, GANFeatures, InfoGAN
 from dclib.data import load
 from dclib.methods.gan_features import discriminator_loss, non_saturating_loss
 from dclib.metrics import clustering_accuracy
@@ -46,6 +46,23 @@ def test_the_best_discriminator_is_the_share_of_the_data_and_its_loss_a_divergen
     assert value(best) == pytest.approx(2 * math.log(2) - 2 * js, abs=1e-6)
     for shift in (0.1, -0.1):
         assert value(best + shift) > value(best)
+
+
+@pytest.mark.parametrize("cls", [GANFeatures, InfoGAN, ClusterGAN])
+def test_images_get_batch_norm_in_the_discriminator_and_rows_do_not(cls):
+    norms = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
+
+    def found(shape, **how):
+        x = np.random.default_rng(0).random((30, 64))
+        fit = cls(3, hidden=(4, 8), shape=shape, pretrain_epochs=1, random_state=0, device="cpu", **how).fit(x)
+        return [type(module) for module in fit.network_.encoder if isinstance(module, norms)]
+
+    if cls is ClusterGAN:  # the gradient penalty is one point's
+        assert found((8, 8)) == found(None) == []
+    else:
+        assert found((8, 8)) == found((8, 8), critic_norm=True) == [norms[1], norms[0]]
+        assert found(None) == found((8, 8), critic_norm=False) == []
+        assert found(None, critic_norm=True) == [norms[0], norms[0]]
 
 
 def test_each_player_moves_in_its_own_step_alone():
