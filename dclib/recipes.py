@@ -172,7 +172,7 @@ def _second(how: Mapping[str, Any], renewed: str) -> str:
 def _own(how: Mapping[str, Any]) -> str:
     """Return the parameters that the method has for itself."""
     shared = METHODS["autoencoder-kmeans"]().get_params().keys() | REFINING | BUDGETS
-    own = [f"{name} = {value}" for name, value in how.items() if name not in shared]
+    own = [f"{name} = {value}" for name, value in how.items() if name not in shared and value is not None]
     return ", ".join(own) or "none of its own"
 
 

@@ -90,8 +90,8 @@ class ClusterGAN(AdversarialClusterer):
     }
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"latent_dim": 4},
-        "book": {"pretrain_steps": 4_000},
-        "full": {"pretrain_steps": 30_000, "batch_size": 64},
+        "book": {"pretrain_steps": 4_000, "batch_size": 64, "pretrain_lr": 5e-4, "generator_lr": 1e-3},
+        "full": {"pretrain_steps": 30_000, "batch_size": 64, "pretrain_lr": 5e-4, "generator_lr": 1e-3},
         "paper": {
             "latent_dim": 30,
             "pretrain_steps": 250_000,
@@ -100,7 +100,7 @@ class ClusterGAN(AdversarialClusterer):
             "batch_size": 64,
         },
     }
-    features: ClassVar[int] = 256  # of encoder and critic before their last layer
+    features: ClassVar[int] = 128  # of encoder and critic before their last layer
 
     def __init__(
         self,

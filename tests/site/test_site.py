@@ -124,6 +124,28 @@ def film_plays(page: Page) -> None:
     expect(caption).not_to_have_text(first)
 
 
+def drawings_play(page: Page) -> None:
+    film = page.locator(".dclib-samples").first
+    film.scroll_into_view_if_needed()
+    last = film.get_attribute("data-frame")
+    film.get_by_role("button", name="Play").click()
+    expect(film).not_to_have_attribute("data-frame", last, timeout=5000)
+    film.get_by_role("button", name="Pause").click()
+
+
+def plane_is_walked(page: Page) -> None:
+    walk = page.locator(".dclib-walk").first
+    plane = walk.locator(".walk-stage canvas")
+    plane.scroll_into_view_if_needed()
+    before = walk.get_attribute("data-place")
+    box = plane.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 5, box["y"] + 5, steps=5)
+    page.mouse.up()
+    expect(walk).not_to_have_attribute("data-place", before)
+
+
 def board_answers(page: Page) -> None:
     board = page.locator(".dclib-sketch").first
     board.scroll_into_view_if_needed()
@@ -174,7 +196,7 @@ def test_search_from_any_page(page: Page, base_url: str) -> None:
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_chapter(page: Page, base_url: str, chapter: str) -> None:
-    """A chapter can be launched, its film plays, what is folded opens, and every exercise has a solution."""
+    """A chapter can be launched, its films play, what is folded opens, and every exercise has a solution."""
     page.set_viewport_size(DESK)
     visit(page, base_url, chapter + ".html")
     found = page.locator(".dropdown-launch-buttons a").evaluate_all("a => a.map(x => x.href)")
@@ -182,10 +204,11 @@ def test_chapter(page: Page, base_url: str, chapter: str) -> None:
     assert f"https://colab.research.google.com/github/{SLUG}/blob/notebooks/{chapter}.ipynb" in links
     assert f"https://mybinder.org/v2/gh/{SLUG}/notebooks?urlpath=lab/tree/{chapter}.ipynb" in links
     assert page.locator("div.exercise").count() == page.locator("div.solution").count()
-    if "dclib-film" in (ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"):
-        film_plays(page)
-    if "dclib-sketch" in (ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"):
-        board_answers(page)
+    text = (ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8")
+    toys = {"film": film_plays, "sketch": board_answers, "samples": drawings_play, "walk": plane_is_walked}
+    for kind, play in toys.items():
+        if f"dclib-{kind}" in text:
+            play(page)
     # a fold within a fold, in a folded solution or in plumbing is hidden
     outer = ":not(details details):not(.solution details):not(.tag_plumbing details)"
     for plumbing in page.locator(".tag_plumbing").all():
