@@ -100,7 +100,7 @@ class ClusterGAN(AdversarialClusterer):
             "batch_size": 64,
         },
     }
-    features: ClassVar[int] = 128  # of encoder and critic before their last layer
+    features: ClassVar[int] = 256  # of encoder and critic before their last layer
 
     def __init__(
         self,
