@@ -36,7 +36,8 @@ IDEAS = {
     "den": ({"locality": 0.0}, {"sparsity": 0.0}, {"units": "white"}),
     "vae": ({"beta": 0.1}, {"beta": 4.0}),
     "vade": ({"mixture_lr": 1e-30}, {"start": "kmeans"}),
-    "infogan": ({"weight": 0.0},),
+    "gan-features": ({"critic_norm": False},),
+    "infogan": ({"weight": 0.0}, {"critic_norm": False}),
     "clustergan": ({"weight_c": 0.0}, {"weight_n": 0.0}, {"spread": 0.75}),
 }
 
@@ -83,7 +84,7 @@ def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
         "rest": ("full", rest(data)),
         "generative": ("full", GENERATIVE),
         "book generative": ("book", GENERATIVE),
-        "ideas of the generative": ("full", ideas(data, ("vae", "vade", "infogan", "clustergan"))),
+        "ideas of the generative": ("full", ideas(data, ("vae", "vade", "gan-features", "infogan", "clustergan"))),
         "book rest": ("book", rest(data)),
         "book ideas": ("book", ideas(data, ("dbc", "depict", "den"))),
         "ideas of the rest": ("full", ideas(data, ("dbc", "depict", "den"))),
