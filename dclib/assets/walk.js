@@ -4,7 +4,7 @@
   const root = script ? script.closest(".dclib-walk") : document.querySelector(`#walk-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
   root.dataset.ready = "";
-  const { n, m } = data, { w, h, columns } = data.sprite;
+  const { n, m } = data, { w, h, columns } = data.sprite, GAP = 1;
   const sheet = new Image();
 
   // ---- Elements
@@ -18,7 +18,7 @@
   const desk = make("div", root, { className: "walk-desk" });
   const left = make("figure", desk, { className: "walk-plane" });
   const stage = make("div", left, { className: "walk-stage" });
-  const plane = make("canvas", stage, { tabIndex: 0, width: n * w, height: m * h }, { role: "slider", "aria-valuemin": 1, "aria-valuemax": n * m,
+  const plane = make("canvas", stage, { tabIndex: 0, width: n * (w + GAP), height: m * (h + GAP) }, { role: "slider", "aria-valuemin": 1, "aria-valuemax": n * m,
     "aria-label": `Plane of ${n} by ${m} drawn images. Drag, or walk with the arrow keys.` });
   const mark = make("div", stage, { className: "walk-mark" }, { "aria-hidden": "true" });
   make("figcaption", left, { textContent: `Drag over the plane, or use the arrow keys. To the right: ${data.axes[0]}. Upwards: ${data.axes[1]}.` });
@@ -45,7 +45,7 @@
   function lay() {
     const pen = plane.getContext("2d");
     if (sheet.complete && sheet.naturalWidth)
-      for (let a = 0; a < n; a++) for (let b = 0; b < m; b++) paint(pen, indexOf(a, b), a * w, (m - 1 - b) * h);
+      for (let a = 0; a < n; a++) for (let b = 0; b < m; b++) paint(pen, indexOf(a, b), a * (w + GAP), (m - 1 - b) * (h + GAP));
     draw();
   }
   const within = (at, count) => Math.min(count - 1, Math.max(0, at));

@@ -99,6 +99,7 @@ class ClusterGAN(AdversarialClusterer):
             "pretrain_optimizer": "adam_short",
             "batch_size": 64,
         },
+        **{f"{size}, pendigits": {"latent_dim": 5} for size in ("full", "paper")},
     }
     features: ClassVar[int] = 256  # of encoder and critic before their last layer
 

@@ -206,7 +206,7 @@ DIAGRAMS: dict[str, Diagram] = {
     ),
     "gan-features": Diagram(
         _game(
-            ("k", Node(4.4, -0.2, "k-means\non all features", "held")),
+            ("k", Node(4.4, -0.2, "k-means on the\nfeatures of all points", "held")),
             ("c", Node(5.8, -0.2, "clusters")),
         ),
         [*PLAYED, ("D", "k", "stop"), ("k", "c", "stop")],
