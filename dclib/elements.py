@@ -50,7 +50,8 @@ def html(kind: str, payload: dict[str, Any], label: str, waits: str) -> str:
     Parameters
     ----------
     kind
-        ``"film"``, ``"sketch"``, ``"samples"`` or ``"walk"``: a ``div`` of class ``dclib-kind``, whose id is a digest of what it shows.
+        ``"film"``, ``"sketch"``, ``"samples"`` or ``"walk"``: a ``div`` of class ``dclib-kind``, whose id is a digest
+        of what it shows.
     payload
         What the script is called with: numbers and words.
     label
