@@ -47,7 +47,7 @@ class AdversarialClusterer(GeneratingClusterer):
     every: ClassVar[int] = 1  # steps of the critic for one of the generator
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,), "latent_dim": 16},
-        "book": {"pretrain_steps": 2_000, "batch_size": 128},
+        "book": {"pretrain_steps": 2_000},
         "full": {"pretrain_steps": 10_000, "batch_size": 128},
         "paper": {
             "hidden": (64, 128),

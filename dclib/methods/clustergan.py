@@ -90,7 +90,7 @@ class ClusterGAN(AdversarialClusterer):
     }
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"latent_dim": 4},
-        "book": {"pretrain_steps": 4_000, "batch_size": 64, "pretrain_lr": 5e-4, "generator_lr": 1e-3},
+        "book": {"pretrain_steps": 4_000},
         "full": {"pretrain_steps": 30_000, "batch_size": 64, "pretrain_lr": 5e-4, "generator_lr": 1e-3},
         "paper": {
             "latent_dim": 30,
