@@ -44,6 +44,7 @@ class AdversarialClusterer(GeneratingClusterer):
     first_phase: ClassVar[tuple[str, ...]] = ("generator_lr",)
     critic: ClassVar[tuple[str, ...]] = ("encoder", "head")
     drawing: ClassVar[tuple[str, ...]] = ("generator",)
+    critic_norm: bool | None = False  # a parameter of methods that may have it
     every: ClassVar[int] = 1  # steps of the critic for one of the generator
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,), "latent_dim": 16},
@@ -94,9 +95,8 @@ class AdversarialClusterer(GeneratingClusterer):
 
     @property
     def normed(self) -> bool:
-        """Whether the critic has batch normalisation: never, if the method has no ``critic_norm``."""
-        asked = getattr(self, "critic_norm", False)
-        return self._image_shape is not None if asked is None else asked
+        """Whether the critic has batch normalisation: as ``critic_norm`` says, or else with images."""
+        return self._image_shape is not None if self.critic_norm is None else self.critic_norm
 
     def new_generator(self, n_latent: int) -> nn.Module:
         """Return a generator of latent points of ``n_latent`` values."""

@@ -1,6 +1,7 @@
 """Drawn images in a real browser: the film plays and scrubs, the plane is walked by pointer, finger and keys."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,26 +29,22 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def opened(browse: Callable, path: Path, ready: str, **options):
+    """Return a page whose element is drawn."""
+    page = browse(path, **options)
+    page.wait_for_function(f"document.querySelector('.dclib-{ready}")
+    page.wait_for_timeout(100)
+    return page
+
+
 @pytest.fixture
 def film(browse: Callable, pages: Path) -> Callable:
-    def opener(**options):
-        page = browse(pages / "film.html", **options)
-        page.wait_for_function("document.querySelector('.dclib-samples')?.dataset.frame")
-        page.wait_for_timeout(100)
-        return page
-
-    return opener
+    return partial(opened, browse, pages / "film.html", "samples')?.dataset.frame")
 
 
 @pytest.fixture
 def walk(browse: Callable, pages: Path) -> Callable:
-    def opener(**options):
-        page = browse(pages / "walk.html", **options)
-        page.wait_for_function("document.querySelector('.dclib-walk')?.dataset.place")
-        page.wait_for_timeout(100)
-        return page
-
-    return opener
+    return partial(opened, browse, pages / "walk.html", "walk')?.dataset.place")
 
 
 def image_at(page, selector: str, box: list[int]) -> np.ndarray:
