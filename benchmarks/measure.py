@@ -27,6 +27,7 @@ GENERATIVE = (
     *(("vade", how) for how in ({}, SPECTRAL)),
     *((method, {}) for method in ("gan-features", "infogan", "clustergan")),
 )
+DIRECT = ("jule", "dac", "imsat", "iic")
 # One idea at a time, as the paper has it and otherwise: what it is worth. Without augmentation, from k-means.
 IDEAS = {
     "idec": ({"weight": 0.0}, {"weight": 0.1}, {"weight": 10.0}),
@@ -39,6 +40,14 @@ IDEAS = {
     "gan-features": ({"critic_norm": False},),
     "infogan": ({"weight": 0.0}, {"critic_norm": False}),
     "clustergan": ({"weight_c": 0.0}, {"weight_n": 0.0}, {"spread": 0.75}),
+    "jule": ({"n_near": 1}, {"unroll_rate": 0.5}),
+    "dac": (
+        {"thresholds": [0.3, 0.3], "last_thresholds": [0.3, 0.3]},
+        {"thresholds": [0.95, 0.95], "last_thresholds": [0.95, 0.95]},
+        {"thresholds": [0.9, 0.9], "loss": "squared_error"},
+    ),
+    "imsat": ({"perturb": "random"}, {"perturb": "none"}, {"balance": 1.0}),
+    "iic": ({"overclusters": 0}, {"n_heads": 1}),
 }
 
 
@@ -57,6 +66,14 @@ def rest(data: str) -> Iterator[tuple[str, dict]]:
     views = ({}, PLAIN) if data in IMAGES else ({},)
     methods = (*CONVOLUTIONAL, "den") if data in IMAGES else ("den",)
     yield from itertools.product(methods, views)
+
+
+def direct(data: str) -> Iterator[tuple[str, dict]]:
+    """Return the methods without a reconstruction; what lives by its views is not measured without any."""
+    for method in DIRECT:
+        yield method, {}
+        if data in IMAGES and not METHODS[method].viewed:
+            yield method, PLAIN
 
 
 def ideas(data: str, methods: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
@@ -84,6 +101,9 @@ def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
         "rest": ("full", rest(data)),
         "generative": ("full", GENERATIVE),
         "book generative": ("book", GENERATIVE),
+        "direct": ("full", direct(data)),
+        "book direct": ("book", direct(data)),
+        "ideas of the direct": ("book", ideas(data, DIRECT)),
         "ideas of the generative": ("full", ideas(data, ("vae", "vade", "gan-features", "infogan", "clustergan"))),
         "book rest": ("book", rest(data)),
         "book ideas": ("book", ideas(data, ("dbc", "depict", "den"))),

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dclib.data import Dataset, load
     from dclib.methods import (
+        DAC,
         DBC,
         DCN,
         DEC,
         DEN,
         DEPICT,
         IDEC,
+        IIC,
+        IMSAT,
+        JULE,
         VAE,
         AutoencoderKMeans,
         AutoencoderSpectral,
@@ -27,12 +31,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
+    "DAC",
     "DBC",
     "DCN",
     "DEC",
     "DEN",
     "DEPICT",
     "IDEC",
+    "IIC",
+    "IMSAT",
+    "JULE",
     "VAE",
     "AutoencoderKMeans",
     "AutoencoderSpectral",

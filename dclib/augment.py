@@ -28,6 +28,9 @@ class RandomAffine:
     padding_mode
         What comes in from beyond the border: ``"zeros"``, ``"border"`` (the nearest pixel) or ``"reflection"``. Zeros
         suit images with a dark border. Where strokes touch it, as in USPS, they get cut off.
+    contrast
+        Largest change of all values of an image, measured from the background, as a share of them. Without it, how much
+        ink there is stays as it was, and a loss that asks two views to agree may be content with that.
 
     Notes
     -----
@@ -39,6 +42,7 @@ class RandomAffine:
     shift: float = 0.1
     zoom: float = 0.1
     padding_mode: str = "zeros"
+    contrast: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a shape or a padding that there is not."""
@@ -64,6 +68,8 @@ class RandomAffine:
         images = x.reshape(len(x), -1, height, width)
         grid = (self.maps(x).view(-1, 3) @ self.places(x)).view(-1, 2, height, width).permute(0, 2, 3, 1)
         moved = grid_sample(images, grid, padding_mode=self.padding_mode, align_corners=False)
+        if self.contrast:
+            moved = moved * (1 + self.contrast * (2 * torch.rand(len(x), 1, 1, 1, device=x.device, dtype=x.dtype) - 1))
         return moved.view_as(x)
 
     def places(self, x: Tensor) -> Tensor:

@@ -199,6 +199,8 @@ class DeepClusterer(
         "paper, usps": {"pretrain_epochs": 50, "pretrain_optimizer": "adam", "pretrain_lr": 1e-3},
     }
     augmented: ClassVar[bool] = True  # whether :meth:`for_data` augments images
+    viewed: ClassVar[bool] = False  # whether augmentation is part of the method, and nothing that is added
+    views: ClassVar[dict[str, float]] = {}  # how far, if otherwise than by default
     for_images: ClassVar[dict[str, Any]] = {}  # what :meth:`for_data` sets on images
     first_phase: ClassVar[tuple[str, ...]] = ()  # parameters of its own that bear on it
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -330,7 +332,7 @@ class DeepClusterer(
     def for_data(cls, data: Dataset, profile: str | None = None, **parameters: Any) -> Self:
         """Return the method set up for a data set: as many clusters as classes, the profile's size, images augmented.
 
-        The profile ``"paper"`` adds nothing, and augments no image.
+        The profile ``"paper"`` adds nothing, and augments no image, unless the method lives by two views of a point.
 
         Parameters
         ----------
@@ -351,9 +353,11 @@ class DeepClusterer(
             one_of(name, cls._get_param_names(), f"parameter of {cls.__name__}")
         known: dict[str, Any] = {"n_clusters": len(data.classes)}
         if data.is_image:
-            known |= cls.for_images | ({"augment": RandomAffine(data.shape)} if cls.augmented else {})
+            known |= cls.for_images | ({"augment": RandomAffine(data.shape, **cls.views)} if cls.augmented else {})
             known["shape"] = data.shape if cls.convolutional else None
         chosen = cls._in_epochs(cls.as_written(profile, data) | parameters, len(data))  # of the batches asked for
+        if cls.viewed and "augment" not in parameters:
+            chosen.pop("augment", None)
         return cls(**known | chosen | parameters)
 
     # -- what a method says -------------------------------------------------------------------------------------------

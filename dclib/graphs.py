@@ -2,10 +2,12 @@
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
 from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
 
 DENSE = 200  # points; the eigenvectors of a smaller graph are computed in full
 
@@ -132,3 +134,34 @@ def _leading_of_one(affinity: sp.csr_array, n_dims: int, random_state: int) -> t
     start = np.random.default_rng(random_state).standard_normal(affinity.shape[0])
     size = {"ncv": max(40, 3 * n_dims), "tol": 1e-4}
     return eigsh(affinity, n_dims, which="LA", v0=start, **size)
+
+
+def nearest_of_all(x: Tensor, n_neighbors: int, rows: int = 1024) -> tuple[Tensor, Tensor]:
+    """Return the nearest other points as :func:`nearest` does, by comparing all pairs: distances and places (n, k).
+
+    In high dimension no search structure helps, and products of matrices in single precision are the fastest: n² D of
+    them, with ``rows`` × n distances in memory at a time.
+
+    Parameters
+    ----------
+    x
+        Points (n, D).
+    n_neighbors
+        k; with fewer other points, as many as there are.
+    rows
+        Points that are compared with all others in one go.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/direct/jule`.
+    """
+    squares, k = x.square().sum(dim=1), min(n_neighbors, len(x) - 1)
+    distances, places = torch.empty(len(x), k, device=x.device), torch.empty(len(x), k, dtype=torch.int64)
+    for start in range(0, len(x), rows):
+        part = slice(start, start + rows)
+        squared = torch.addmm(squares, x[part], x.T, alpha=-2)  # less the square of the row, the same for all
+        at = torch.arange(len(squared), device=x.device)
+        squared[at, at + start] = torch.inf  # no point is its own neighbour
+        found, places[part] = squared.topk(k, dim=1, largest=False)
+        distances[part] = (found + squares[part, None]).clamp_min(0).sqrt()
+    return distances, places

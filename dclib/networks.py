@@ -193,3 +193,58 @@ def activations(network: nn.Module, x: Tensor, noise: float = 0.0) -> list[Tenso
             found.append(h)
             h = dropout(h, noise)
     return [*found, h]
+
+
+def mlp_features(
+    n_features: int,
+    hidden: Sequence[int],
+    width: int,
+) -> nn.Sequential:
+    """Return linear layers, each with batch norm and a ReLU behind it.
+
+    Parameters
+    ----------
+    n_features
+        D, the width of a data point.
+    hidden
+        Widths of the hidden layers.
+    width
+        Features that come out.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/direct/imsat`.
+    """
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise((n_features, *hidden, width)):
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def conv_features(
+    shape: Sequence[int],
+    channels: Sequence[int],
+    width: int,
+) -> nn.Sequential:
+    """Return strided convolutions and a linear layer, each with batch norm and a ReLU behind it.
+
+    Parameters
+    ----------
+    shape
+        Height and width of an image, or channels, height and width. Images come as rows of pixels.
+    channels
+        Channels of the convolutions, each of which halves height and width.
+    width
+        Features that come out.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/direct/iic`.
+    """
+    n_colours, *size = shape if len(shape) == 3 else (1, *shape)
+    layers: list[nn.Module] = [nn.Unflatten(1, (n_colours, *size))]
+    for n_in, n_out in pairwise((n_colours, *channels)):
+        layers += [nn.Conv2d(n_in, n_out, 5, 2, 2), *bend(n_out, True)]
+        size = [-(-side // 2) for side in size]  # half, rounded up
+    last = (channels[-1] if channels else n_colours) * math.prod(size)
+    return nn.Sequential(*layers, nn.Flatten(), *mlp_features(last, (), width))

@@ -109,6 +109,38 @@ PAPER: dict[str, dict[str, str]] = {
         "mini-batch": "64",
         "settings": "d_n = 30, σ = 0.1, β_n = β_c = 10, penalty 10, one share a batch (Mukherjee et al. 2019, code)",
     },
+    "jule": {
+        "network": "one or two convolutions of 50 filters (5 × 5), batch norm, ReLU, pooling; 160; code of length one",
+        "pretraining": "20 epochs a period, SGD 0.01, momentum 0.9, the rate falling as (1 + t / 10,000)^−0.75",
+        "start": "chains of nearest neighbours in pixels, merged as training goes on",
+        "second phase": "none",
+        "mini-batch": "100",
+        "settings": "K_s = 20, K_c = 5, η = 0.9, margin 0.2, γ = 1, 20 negatives a pair (Yang et al. 2016, code)",
+    },
+    "dac": {
+        "network": "three convolutions of 64, three of 128 (3 × 3), batch norm, pooling; softmax, length one",
+        "pretraining": "until the thresholds meet; RMSProp 0.001 (20 rounds over MNIST in the released code)",
+        "start": "none: the network answers",
+        "second phase": "none",
+        "mini-batch": "128 (code: pairs labelled in chunks of 1,000)",
+        "settings": "u = 0.95 − λ, l = 0.455 + 0.1 λ; released code: one threshold, 0.9 to 0.5 (Chang et al. 2017)",
+    },
+    "imsat": {
+        "network": "D–1200–1200–K, batch norm and ReLU on the hidden layers",
+        "pretraining": "50 epochs, Adam 0.002",
+        "start": "none: the network answers",
+        "second phase": "none",
+        "mini-batch": "250",
+        "settings": "λ = 0.1, μ = 4, ξ = 10, ¼ of the distance to the 10th neighbour (Hu et al. 2017, code)",
+    },
+    "iic": {
+        "network": "convolutions 64–128–256–512 (5 × 5), batch norm, pooling; five heads, five of 50 clusters",
+        "pretraining": "3,200 epochs on MNIST, Adam 0.0001",
+        "start": "none: the network answers",
+        "second phase": "none",
+        "mini-batch": "700 points, five views of each",
+        "settings": "views: crops of 16 to 24 of 28 pixels, 25 degrees, brightness, contrast (Ji et al. 2019, code)",
+    },
 }
 PROFILES = ("book", "full", "paper")
 OPTIMIZERS = {

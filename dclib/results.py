@@ -41,6 +41,7 @@ NAMES = {
     "gan-features": "GAN features",
     "infogan": "InfoGAN",
     "clustergan": "ClusterGAN",
+    **{name: name.upper() for name in ("jule", "dac", "imsat", "iic")},
 }
 # Rows of the leaderboard beside those without a variant; other variants are ablations.
 SHOWN = {
@@ -122,6 +123,7 @@ class Summary:
 def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a run's parameters add to the paper's method, e.g. ``("augmentation", "spectral start")``."""
     own = METHODS[method]().get_params(deep=False) if method in METHODS else {}
+    own |= {"augment": parameters.get("augment")} if method in METHODS and METHODS[method].viewed else {}
     keys = (key for key in ADDITIONS if key in parameters and parameters[key] != own.get(key, UNSET))
     return tuple(filter(None, (ADDITIONS[key](parameters[key], parameters) for key in keys)))
 

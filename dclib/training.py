@@ -242,6 +242,17 @@ def at_least_single(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product of ``a`` (m, d) and ``b`` (d, k) in their own precision, whatever layers multiply in.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/direct/dac`.
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        return a @ b
+
+
 def in_parts(function: Callable[[Tensor], Tensor], x: Tensor | Rows, start: int = 0, stop: int | None = None) -> Tensor:
     """Apply ``function`` to the rows of ``x`` from ``start`` to ``stop``, a large batch at a time, in this process."""
     stop = len(x) if stop is None else stop

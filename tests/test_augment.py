@@ -47,6 +47,15 @@ def test_zoom_changes_the_mass(blob):
     assert mass.min() < 0.9 and mass.max() > 1.1 and mass.min() > 0.65 and mass.max() < 1.6
 
 
+def test_contrast_multiplies_all_values_of_an_image_by_one_number(blob):
+    still = RandomAffine((20, 20), 0, 0, 0, contrast=0.4)
+    torch.manual_seed(0)
+    share = still(blob.repeat(50, 1)) / blob[0].clamp_min(1e-9)
+    inked = share[:, blob[0] > 0.1]
+    assert float(inked.std(dim=1).max()) < 1e-5, "one number an image"
+    assert 0.6 <= float(inked.min()) < 0.65 and 1.35 < float(inked.max()) <= 1.4
+
+
 def test_repeats_with_the_seed_and_keeps_the_original(blob):
     before = blob.clone()
     augment = RandomAffine((20, 20))

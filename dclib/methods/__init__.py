@@ -4,6 +4,7 @@ from dclib.base import DeepClusterer
 from dclib.methods.autoencoder_kmeans import AutoencoderKMeans
 from dclib.methods.autoencoder_spectral import AutoencoderSpectral
 from dclib.methods.clustergan import ClusterGAN
+from dclib.methods.dac import DAC
 from dclib.methods.dbc import DBC
 from dclib.methods.dcn import DCN
 from dclib.methods.dec import DEC
@@ -11,7 +12,10 @@ from dclib.methods.den import DEN
 from dclib.methods.depict import DEPICT
 from dclib.methods.gan_features import GANFeatures
 from dclib.methods.idec import IDEC
+from dclib.methods.iic import IIC
+from dclib.methods.imsat import IMSAT
 from dclib.methods.infogan import InfoGAN
+from dclib.methods.jule import JULE
 from dclib.methods.vade import VaDE
 from dclib.methods.vae import VAE
 
@@ -29,15 +33,23 @@ METHODS: dict[str, type[DeepClusterer]] = {
     "gan-features": GANFeatures,
     "infogan": InfoGAN,
     "clustergan": ClusterGAN,
+    "jule": JULE,
+    "dac": DAC,
+    "imsat": IMSAT,
+    "iic": IIC,
 }
 
 __all__ = [
+    "DAC",
     "DBC",
     "DCN",
     "DEC",
     "DEN",
     "DEPICT",
     "IDEC",
+    "IIC",
+    "IMSAT",
+    "JULE",
     "METHODS",
     "VAE",
     "AutoencoderKMeans",

@@ -1,0 +1,236 @@
+"""JULE, joint unsupervised learning: clusters merged two by two, and features trained on what has been merged so far.
+
+Source: Yang, Parikh, Batra, "Joint Unsupervised Learning of Deep Representations and Image Clusters", CVPR 2016.
+"""
+
+import dataclasses
+import math
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval
+from torch import Tensor, nn
+from torch.nn.functional import normalize, relu
+
+from dclib import parallel
+from dclib.base import COUNT, POSITIVE, WEIGHT
+from dclib.direct import DirectClusterer
+from dclib.linkage import GraphDegreeLinkage, chains, directed_affinity
+from dclib.phases import Batch, Phase, Points
+from dclib.training import in_batches, product, start_at_labels
+
+GROUP = 4  # points of one cluster that stand side by side in the order of an epoch
+
+
+def triplet_loss(z: Tensor, labels: Tensor, margin: float, weight: float = 1.0) -> Tensor:
+    """Return the mean of [γ ‖z_i − z_j‖² − ‖z_i − z_k‖² + margin]₊ over all triplets of a mini-batch.
+
+    i and j are two points of one cluster, and k is one of another. Without such a triplet it is zero.
+
+    Parameters
+    ----------
+    z
+        Codes of length one (m, d).
+    labels
+        Their clusters (m,).
+    margin
+        By how much the third point should be farther.
+    weight
+        γ, of the pairs.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/direct/jule`.
+    """
+    squared = (2 - 2 * product(z, z.T)).clamp_min(0)
+    same = labels[:, None] == labels
+    i, j = torch.nonzero(same.triu(diagonal=1), as_tuple=True)
+    apart = ~same[i]
+    hinge = relu(weight * squared[i, j][:, None] - squared[i] + margin) * apart
+    return hinge.sum() / apart.sum().clamp_min(1)
+
+
+def periods(n_clusters: int, wanted: int, rate: float) -> list[int]:
+    """Return how many clusters are left after each period, which merges a share ``rate`` of those there are.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/direct/jule`.
+    """
+    left = []
+    while n_clusters > wanted:
+        n_clusters = max(wanted, n_clusters - math.ceil(rate * n_clusters))
+        left.append(n_clusters)
+    return left
+
+
+class JULE(DirectClusterer):
+    """Joint unsupervised learning of representations and clusters (Yang et al. 2016).
+
+    It begins with many small clusters, points that are each other's nearest, and alternates. Backward: the network
+    learns to put points of one cluster nearer to each other than to those of another, by a margin. Forward: most of the
+    clusters are merged, two by two, on the neighbour graph of what the network now sees. When K are left, the network
+    learns them once more.
+
+    Parameters
+    ----------
+    n_clusters
+        K, the number of clusters.
+    latent_dim
+        d, the width of the code, which has length one; the paper's 160.
+    unroll_rate
+        η, the share of the clusters that a period merges; the paper's 0.9, for faces 0.2.
+    n_neighbors
+        K_s, neighbours of a point in the graph; the paper's 20.
+    n_near
+        K_c, neighbouring clusters that a merge is weighed against; the paper's 5.
+    margin
+        By how much points of other clusters should be farther, in squared distance; the paper's 0.2.
+    positive_weight
+        γ, the weight of the pairs of one cluster in the triplets; 1 in the released code.
+    **shared
+        The parameters of :class:`~dclib.direct.DirectClusterer` and :class:`~dclib.base.DeepClusterer`;
+        ``pretrain_epochs`` is shared evenly among the periods.
+
+    Attributes
+    ----------
+    merged_ : ndarray (n,)
+        The cluster of each point after the last merge.
+    merges_ : list of [int, int]
+        The merges of all periods, in order: which two of the first clusters were joined, by their numbers.
+    first_ : ndarray (n,)
+        The clusters that all began with; ``merges_`` joins them.
+    history_ : list of dict
+        Of each epoch also ``clusters``: how many there are.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/direct/jule`.
+
+    Examples
+    --------
+    >>> from dclib import JULE, load
+    >>> digits = load("digits")
+    >>> model = JULE(10, hidden=(64,), pretrain_epochs=4, random_state=0).fit(digits.x)
+    >>> model.labels_.shape
+    (1797,)
+    """
+
+    wiring: ClassVar[str] = "batch norm and ReLU on every layer but the last; code of length one"
+    first_phase: ClassVar[tuple[str, ...]] = (
+        "unroll_rate", "n_neighbors", "n_near", "margin", "positive_weight",
+    )  # fmt: skip
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {
+            "hidden": (50, 50),
+            "latent_dim": 160,
+            "pretrain_epochs": 80,
+            "pretrain_lr": 0.01,
+            "pretrain_optimizer": "sgd",
+            "batch_size": 100,
+        },
+    }
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "unroll_rate": [Interval(Real, 0, 1, closed="right")],
+        "n_neighbors": [COUNT],
+        "n_near": [COUNT],
+        "margin": [WEIGHT],
+        "positive_weight": [POSITIVE],
+    }
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        latent_dim: int = 160,
+        unroll_rate: float = 0.9,
+        n_neighbors: int = 20,
+        n_near: int = 5,
+        margin: float = 0.2,
+        positive_weight: float = 1.0,
+        **shared: Any,
+    ) -> None:
+        super().__init__(n_clusters, latent_dim=latent_dim, **shared)
+        self.unroll_rate = unroll_rate
+        self.n_neighbors = n_neighbors
+        self.n_near = n_near
+        self.margin = margin
+        self.positive_weight = positive_weight
+
+    def build(self, n_features: int) -> nn.Module:
+        """Return a network with an encoder, whose last layer is linear."""
+        network = super().build(n_features)
+        if self.network is None:
+            network.encoder = nn.Sequential(*network.encoder, nn.Linear(self.latent_dim, self.latent_dim))
+        return network
+
+    def code(self, output: Any) -> Tensor:
+        """Return the code (m, d) at length one."""
+        return normalize(output, dim=1)
+
+    # -- forward: clusters are merged ---------------------------------------------------------------------------------
+
+    def pretraining(self) -> Phase:
+        """Return the one phase: in each of its periods, clusters are merged and then learned."""
+        return dataclasses.replace(super().pretraining(), begin=self.begin, order=self.order, end=self.settle)
+
+    def begin(self, x: Points) -> None:
+        """Put points together that are each other's nearest in the data."""
+        rows = parallel.all_rows(x[:].flatten(1).cpu())
+        first = chains(directed_affinity(rows, self.n_neighbors))
+        first = first if first.max() + 1 >= self.n_clusters else np.arange(len(rows))  # or each by itself
+        found = parallel.from_first(torch.as_tensor(first))
+        self.first_ = self.merged_ = parallel.own_rows(found, len(x)).numpy()
+        self.merges_: list[tuple[int, int]] = []
+
+    def look(self, x: Points) -> dict[str, float]:
+        """Merge clusters if a period is over, and return how many there are."""
+        n_first = parallel.largest(int(self.first_.max()) + 1)
+        left = [n_first, *periods(n_first, self.n_clusters, self.unroll_rate)]
+        period, before = (max(0, at) * len(left) // self.pretrain_epochs for at in (self._at[1] - 1, self._at[1] - 2))
+        if period > before:
+            self.merge(x, left[period])
+        self._targets = torch.as_tensor(self.merged_, device=x.device)
+        return {"clusters": float(left[period])}
+
+    def merge(self, x: Points, n_clusters: int) -> None:
+        """Merge clusters, on the neighbour graph of the codes of ``x`` (n, …), until ``n_clusters`` are left."""
+        z = parallel.all_rows(in_batches(self.encode, x)).cpu()
+        known = parallel.all_rows(torch.as_tensor(self.merged_)).numpy()
+        numbers, compact = np.unique(known, return_inverse=True)
+        linkage = GraphDegreeLinkage(directed_affinity(z, self.n_neighbors), compact, z.numpy(), self.n_near)
+        linkage.cut(n_clusters)
+        heads = np.array([linkage.current(c) for c in range(len(numbers))])
+        found = parallel.from_first(torch.as_tensor(numbers[heads][compact]))
+        self.merged_ = parallel.own_rows(found, len(x)).numpy()
+        self.merges_ += parallel.told_by_first([[int(numbers[a]), int(numbers[b])] for a, b in linkage.merges])
+
+    def settle(self, x: Points) -> None:
+        """Merge down to K, if training was too short for that, and put a centroid at the mean of each cluster."""
+        self.merge(x, self.n_clusters)
+        everyones = parallel.all_rows(torch.as_tensor(self.merged_)).numpy()
+        numbers = np.unique(everyones)
+        self.merged_ = np.searchsorted(numbers, self.merged_)
+        z = parallel.all_rows(in_batches(self.encode, x))
+        start_at_labels(self.network_, z, np.searchsorted(numbers, everyones), self.n_clusters)
+
+    # -- backward: what was merged is learned -------------------------------------------------------------------------
+
+    def order(self, n: int) -> Tensor:
+        """Return the places (n,) in random order, but for points of one cluster that stand together in small groups.
+
+        Of thousands of clusters, a random mini-batch would seldom hold two points of one.
+        """
+        shuffled = torch.randperm(n)
+        shuffled = shuffled[self._targets.cpu()[shuffled].argsort(stable=True)]  # cluster after cluster
+        labels = self._targets.cpu()[shuffled]
+        _, sizes = labels.unique_consecutive(return_counts=True)
+        place = torch.arange(n) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)  # in its cluster
+        group = (place % GROUP == 0).cumsum(0) - 1
+        return shuffled[torch.randperm(int(group[-1]) + 1)[group].argsort(stable=True)]
+
+    def representation_loss(self, batch: Batch) -> Tensor:
+        """Return the triplet loss of the clusters there are at the moment."""
+        return triplet_loss(batch.z, self._targets[batch.index], self.margin, self.positive_weight)
