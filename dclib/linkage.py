@@ -138,15 +138,41 @@ class GraphDegreeLinkage:
             _, c, version = heapq.heappop(self.heap)
             if version == self.version[c] and self.parent[c] == c:
                 return self.join(c, max(self.near[c], key=self.near[c].__getitem__))
-        return self.join(*self.stray())
+        return self.join(*self.to_nearest_mean(self.alive()[self.size[self.alive()].argmin()]))
 
-    def stray(self) -> tuple[int, int]:
-        """Return the smallest cluster, and the one whose mean is nearest: no path joins any two."""
-        alive = np.flatnonzero(self.parent == np.arange(len(self.parent)))
-        c = alive[self.size[alive].argmin()]
-        others = alive[alive != c]
-        distance = np.linalg.norm(self.means[others] - self.means[c], axis=1)
-        return int(c), int(others[distance.argmin()])
+    def alive(self) -> NDArray[np.int64]:
+        """Return the numbers of the clusters that there are by now."""
+        return np.flatnonzero(self.parent == np.arange(len(self.parent)))
+
+    def to_nearest_mean(self, c: int) -> tuple[int, int]:
+        """Return ``c`` and the cluster whose mean is nearest to its own."""
+        others = self.alive()
+        others = others[others != c]
+        return int(c), int(others[np.linalg.norm(self.means[others] - self.means[c], axis=1).argmin()])
+
+    def absorb_strays(self, n_clusters: int) -> None:
+        """Join each cluster that no path leads to and back from with that of the nearest mean, down to ``n_clusters``.
+
+        A few points far out, which nobody counts among their neighbours, would never be merged. Each such cluster would
+        be one of the last, and two groups would have to share another.
+        """
+        for c in self.alive():
+            if self.parent[c] == c and not self.near[c] and self.n_clusters > n_clusters:
+                self.join(*self.to_nearest_mean(c))
+
+    def merge_large(self, n_clusters: int, least: int) -> None:
+        """Merge until ``n_clusters`` have ``least`` points or more; smaller ones do not count, and are absorbed.
+
+        Nothing happens if there are fewer that large to begin with.
+        """
+        if np.count_nonzero(self.size[self.alive()] >= least) < n_clusters:
+            return
+        while np.count_nonzero(self.size[self.alive()] >= least) > n_clusters:
+            self.merge()
+        for c in self.alive():
+            if self.parent[c] == c and self.size[c] < least:
+                near = self.near[c]
+                self.join(*((c, max(near, key=near.__getitem__)) if near else self.to_nearest_mean(c)))
 
     def join(self, a: int, b: int) -> tuple[int, int]:
         """Join two clusters, and bring the sums of all that they touch up to date."""

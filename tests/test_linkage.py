@@ -100,3 +100,37 @@ def test_groups_are_found_and_merges_replay():
     for a, b in linkage.merges:
         head[head == b] = a
     assert len({*zip(head[first], labels, strict=True)}) == 4
+
+
+def dumbbell() -> tuple[sp.csr_array, np.ndarray, torch.Tensor]:
+    """Three groups of forty points, and three points far out, which nobody counts among their neighbours."""
+    rng = np.random.default_rng(1)
+    z = np.concatenate(
+        [rng.standard_normal((40, 2)) + [9 * k, 0] for k in range(3)] + [np.array([[4.5, 60], [9, -80], [18, 70]])]
+    )
+    z = torch.as_tensor(z, dtype=torch.float32)
+    w = directed_affinity(z, 6)
+    return w, chains(w), z
+
+
+def test_points_far_out_take_no_cluster_for_themselves():
+    w, first, z = dumbbell()
+    linkage = GraphDegreeLinkage(
+        w, np.unique(np.append(first[:120], first.max() + np.arange(1, 4)), return_inverse=True)[1], z.numpy()
+    )
+    before = linkage.n_clusters
+    linkage.absorb_strays(3)
+    assert linkage.n_clusters <= before - 3
+    sizes = np.bincount(linkage.cut(3))
+    assert sorted(sizes) == [41, 41, 41] or sizes.min() >= 40
+
+
+def test_small_clusters_do_not_count_and_are_absorbed():
+    z = torch.as_tensor(np.random.default_rng(0).standard_normal((60, 2)), dtype=torch.float32)
+    w = directed_affinity(z, 5)
+    linkage = GraphDegreeLinkage(w, np.repeat(np.arange(8), [15, 15, 12, 10, 2, 2, 2, 2]), z.numpy())
+    linkage.merge_large(3, 6)
+    assert linkage.n_clusters == 3 and linkage.size[linkage.alive()].sum() == 60
+    linkage = GraphDegreeLinkage(w, np.repeat(np.arange(12), 5), z.numpy())
+    linkage.merge_large(3, 6)
+    assert linkage.n_clusters == 12, "none is that large: nothing happens"

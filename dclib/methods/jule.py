@@ -123,6 +123,7 @@ class JULE(DirectClusterer):
         "unroll_rate", "n_neighbors", "n_near", "margin", "positive_weight",
     )  # fmt: skip
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
+        "full": {"pretrain_steps": 4_000, "batch_size": 128},
         "paper": {
             "hidden": (50, 50),
             "latent_dim": 160,
@@ -201,6 +202,9 @@ class JULE(DirectClusterer):
         known = parallel.all_rows(torch.as_tensor(self.merged_)).numpy()
         numbers, compact = np.unique(known, return_inverse=True)
         linkage = GraphDegreeLinkage(directed_affinity(z, self.n_neighbors), compact, z.numpy(), self.n_near)
+        linkage.absorb_strays(n_clusters)
+        if n_clusters == self.n_clusters:  # a group of its own is larger than a neighbourhood
+            linkage.merge_large(n_clusters, self.n_neighbors + 1)
         linkage.cut(n_clusters)
         heads = np.array([linkage.current(c) for c in range(len(numbers))])
         found = parallel.from_first(torch.as_tensor(numbers[heads][compact]))
