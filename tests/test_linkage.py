@@ -105,7 +105,7 @@ def test_groups_are_found_and_merges_replay():
 def test_points_far_out_take_no_cluster_for_themselves():
     rng = np.random.default_rng(1)
     groups = rng.standard_normal((120, 2)) + np.repeat([[0, 0], [9, 0], [18, 0]], 40, axis=0)
-    z = torch.as_tensor(np.concatenate([groups, [[4.5, 60], [9, -80], [18, 70]]]), dtype=torch.float32)
+    z = torch.as_tensor(np.concatenate([groups, [[4.5, 60], [9, -80], [120, 0]]]), dtype=torch.float32)
     w = directed_affinity(z, 6)
     alone = np.concatenate([np.unique(chains(w)[:120], return_inverse=True)[1], [200, 201, 202]])
     first = np.unique(alone, return_inverse=True)[1]
