@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pooch
+import scipy.io
 
 from dclib.catalogue import ASSET, ASSET_SHA256, CATALOGUE, Entry
 from dclib.checks import one_of
 from dclib.download import DownloadError, cached, fetch, ready
 
-__all__ = ["Dataset", "DownloadError", "Status", "check", "get", "load", "names", "status"]
+__all__ = ["Dataset", "DownloadError", "Status", "check", "get", "load", "names", "read_mat", "status"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,6 +168,46 @@ def load(name: str) -> Dataset:
     with ready(entry.files) as folder:
         x, y = entry.read(folder)
     return Dataset(x, y, name, entry.shape, entry.classes, entry.source, entry.licence)
+
+
+def read_mat(path: str | Path, shape: tuple[int, ...] = (32, 32), name: str = "cmu-pie") -> Dataset:
+    """Return the images of a MATLAB file, in the layout in which faces are passed on: ``fea`` (n, D), ``gnd`` (n, 1).
+
+    CMU-PIE cannot be downloaded freely. Its pose C27 is found as a file of this layout, ``PIE_pose27.mat``: faces of 68
+    people, 32 × 32, which JULE and DEPICT cluster. MATLAB writes an image column by column; here it is row by row.
+
+    Parameters
+    ----------
+    path
+        The file, of version 7 or older.
+    shape
+        Height and width of an image.
+    name
+        What the data set shall be called.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    ValueError
+        If it is no MATLAB file of version 7 or older, lacks ``fea`` or ``gnd``, or its images have another size.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path}.")
+    try:
+        found = scipy.io.loadmat(str(path), variable_names=("fea", "gnd"))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no MATLAB file of version 7 or older ({error}).") from error
+    if missing := [part for part in ("fea", "gnd") if part not in found]:
+        raise ValueError(f"{path} has no {' and no '.join(missing)}.")
+    x, who = np.asarray(found["fea"], dtype=np.float32), np.asarray(found["gnd"]).ravel()
+    if x.ndim != 2 or x.shape[1] != math.prod(shape) or len(x) != len(who):
+        raise ValueError(f"{path} has fea of shape {x.shape} and {len(who)} labels; expected (n, {math.prod(shape)}).")
+    images = x.reshape(-1, *shape[::-1]).swapaxes(1, 2).reshape(len(x), -1)
+    people, y = np.unique(who, return_inverse=True)
+    highest = 255 if images.max(initial=0) > 1 else 1
+    classes = tuple(f"person {int(number)}" for number in people)
+    return Dataset(np.ascontiguousarray(images / np.float32(highest)), y.astype(np.int64), name, shape, classes)
 
 
 def status(name: str) -> Status:

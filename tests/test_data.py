@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pooch
 import pytest
+import scipy.io
 from sklearn.datasets import _twenty_newsgroups as twenty_newsgroups
 from sklearn.datasets import dump_svmlight_file, load_digits
 from torchvision import datasets
 
 from dclib import catalogue, data, download
-from dclib.data import DownloadError, check, get, load, names, status
+from dclib.data import DownloadError, check, get, load, names, read_mat, status
 
 ON_DISK = ("mnist", "mnist-test", "fashion-mnist", "usps", "cifar10", "stl10", "pendigits", "20newsgroups")
 SPACE, CARS = "20news-bydate-train/sci.space", "20news-bydate-train/rec.autos"
@@ -529,3 +530,44 @@ def test_the_test_images_are_the_last_of_mnist():
 def test_the_asset_is_attributed():
     text = (catalogue.ASSET.parent / "README.md").read_text()
     assert "CC BY-SA 3.0" in text and "LeCun" in text
+
+
+def faces(path, **parts):
+    """Write a file as faces are passed on: columns of pixels one after the other, labels from one."""
+    images = np.arange(6 * 4 * 3).reshape(6, 4, 3) % 256  # height 4, width 3
+    made = {
+        "fea": images.swapaxes(1, 2).reshape(6, 12).astype(np.uint8),
+        "gnd": np.array([[3], [1], [1], [3], [7], [7]]),
+    }
+    scipy.io.savemat(path, {key: value for key, value in (made | parts).items() if value is not None})
+    return images
+
+
+def test_faces_of_a_matlab_file_stand_upright(tmp_path):
+    images = faces(tmp_path / "PIE_pose27.mat")
+    found = read_mat(tmp_path / "PIE_pose27.mat", (4, 3))
+    np.testing.assert_allclose(found.samples, images / 255, rtol=1e-6)
+    assert found.y.tolist() == [1, 0, 0, 1, 2, 2] and found.classes == ("person 1", "person 3", "person 7")
+    assert found.name == "cmu-pie" and found.x.dtype == np.float32 and found.x.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"gnd": None}, "has no gnd"),
+        ({"fea": np.zeros((6, 11))}, r"\(6, 11\).*\(n, 12\)"),
+        ({"gnd": [[1], [2]]}, "2 labels"),
+    ],
+)
+def test_another_layout_is_named(tmp_path, parts, words):
+    faces(tmp_path / "x.mat", **parts)
+    with pytest.raises(ValueError, match=words):
+        read_mat(tmp_path / "x.mat", (4, 3))
+
+
+def test_what_is_no_matlab_file_is_refused(tmp_path):
+    (tmp_path / "x.mat").write_text("no faces here, only words, and more of them than a header has" * 9)
+    with pytest.raises(ValueError, match="no MATLAB file"):
+        read_mat(tmp_path / "x.mat")
+    with pytest.raises(OSError, match=r"y\.mat"):
+        read_mat(tmp_path / "y.mat")
