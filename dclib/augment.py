@@ -30,7 +30,8 @@ class RandomAffine:
         suit images with a dark border. Where strokes touch it, as in USPS, they get cut off.
     contrast
         Largest change of all values of an image, measured from the background, as a share of them. Without it, how much
-        ink there is stays as it was, and a loss that asks two views to agree may be content with that.
+        ink there is for the size of what is drawn hardly changes, and a loss that asks two views to agree may be
+        content with that.
 
     Notes
     -----

@@ -136,8 +136,14 @@ def _leading_of_one(affinity: sp.csr_array, n_dims: int, random_state: int) -> t
     return eigsh(affinity, n_dims, which="LA", v0=start, **size)
 
 
-def nearest_of_all(x: Tensor, n_neighbors: int, rows: int = 1024) -> tuple[Tensor, Tensor]:
-    """Return the nearest other points as :func:`nearest` does, by comparing all pairs: distances and places (n, k).
+def nearest_of_all(
+    x: Tensor,
+    n_neighbors: int,
+    rows: int = 1024,
+) -> tuple[Tensor, Tensor]:
+    """Return distances and places (n, k) of the nearest others, by comparing all.
+
+    They are those of :func:`nearest`.
 
     In high dimension no search structure helps, and products of matrices in single precision are the fastest: n² D of
     them, with ``rows`` × n distances in memory at a time.
@@ -156,10 +162,13 @@ def nearest_of_all(x: Tensor, n_neighbors: int, rows: int = 1024) -> tuple[Tenso
     Derived in :doc:`/notebooks/direct/jule`.
     """
     squares, k = x.square().sum(dim=1), min(n_neighbors, len(x) - 1)
-    distances, places = torch.empty(len(x), k, device=x.device), torch.empty(len(x), k, dtype=torch.int64)
+    distances, places = (
+        torch.empty(len(x), k, device=x.device),
+        torch.empty(len(x), k, dtype=torch.int64),
+    )
     for start in range(0, len(x), rows):
         part = slice(start, start + rows)
-        squared = torch.addmm(squares, x[part], x.T, alpha=-2)  # less the square of the row, the same for all
+        squared = torch.addmm(squares, x[part], x.T, alpha=-2)  # less the row's square
         at = torch.arange(len(squared), device=x.device)
         squared[at, at + start] = torch.inf  # no point is its own neighbour
         found, places[part] = squared.topk(k, dim=1, largest=False)

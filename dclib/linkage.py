@@ -22,7 +22,7 @@ def directed_affinity(
     n_neighbors: int = 20,
     spread: float = 1.0,
 ) -> sp.csr_array:
-    """Return W (n, n): exp(−‖z_i − z_j‖² / σ²) where j is among the nearest of i, else 0 (JULE, eq. 1).
+    """Return W (n, n): exp(−‖z_i − z_j‖² / σ²) for j near i, else 0 (JULE, eq. 1).
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def directed_affinity(
 
 
 def chains(affinity: sp.csr_array) -> NDArray[np.int64]:
-    """Return the clusters (n,) into which points fall that are each other's nearest, directly or by way of others.
+    """Return clusters (n,) of points that are joined by arrows to the nearest.
 
     Parameters
     ----------
@@ -237,5 +237,12 @@ def rows_of(matrix: sp.csr_array) -> list[dict[int, float]]:
     -----
     Derived in :doc:`/notebooks/direct/jule`.
     """
-    indices, values, ends = matrix.indices.tolist(), matrix.data.tolist(), matrix.indptr.tolist()
-    return [dict(zip(indices[i:j], values[i:j], strict=True)) for i, j in pairwise(ends)]
+    indices, values, ends = (
+        matrix.indices.tolist(),
+        matrix.data.tolist(),
+        matrix.indptr.tolist(),
+    )
+    return [
+        dict(zip(indices[i:j], values[i:j], strict=True))
+        for i, j in pairwise(ends)  # where a row begins and ends
+    ]

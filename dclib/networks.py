@@ -226,7 +226,7 @@ def conv_features(
     channels: Sequence[int],
     width: int,
 ) -> nn.Sequential:
-    """Return strided convolutions and a linear layer, each with batch norm and a ReLU behind it.
+    """Return strided convolutions and a linear layer, all with batch norm and ReLU.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ PAPER: dict[str, dict[str, str]] = {
         "start": "chains of nearest neighbours in pixels, merged as training goes on",
         "second phase": "none",
         "mini-batch": "100",
-        "settings": "K_s = 20, K_c = 5, η = 0.9, margin 0.2, γ = 1, 20 negatives a pair (Yang et al. 2016, code)",
+        "settings": "K_s = 20, K_c = 5 above 100 clusters, η = 0.9, margin 0.2, γ = 1 (Yang et al. 2016, code)",
     },
     "dac": {
         "network": "three convolutions of 64, three of 128 (3 × 3), batch norm, pooling; softmax, length one",
@@ -138,7 +138,7 @@ PAPER: dict[str, dict[str, str]] = {
         "pretraining": "3,200 epochs on MNIST, Adam 0.0001",
         "start": "none: the network answers",
         "second phase": "none",
-        "mini-batch": "700 points, five views of each",
+        "mini-batch": "700 pairs: 140 points, five views of each; heads alternate by epochs",
         "settings": "views: crops of 16 to 24 of 28 pixels, 25 degrees, brightness, contrast (Ji et al. 2019, code)",
     },
 }

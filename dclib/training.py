@@ -243,7 +243,9 @@ def at_least_single(x: Tensor) -> Tensor:
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """Return the matrix product of ``a`` (m, d) and ``b`` (d, k) in their own precision, whatever layers multiply in.
+    """Return ``a`` (m, d) times ``b`` (d, k), in their own precision.
+
+    Whatever layers multiply in: under autocast a matrix product is in half precision.
 
     Notes
     -----

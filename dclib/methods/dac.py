@@ -20,7 +20,7 @@ LOSSES = ("cross_entropy", "squared_error")
 
 
 def label_features(logits: Tensor) -> Tensor:
-    """Return I (m, K), of length one and nowhere negative: the constraint layer (DAC, section 3.1).
+    """Return I (m, K), of length one, nowhere negative: DAC's constraint layer.
 
     Parameters
     ----------
@@ -34,8 +34,12 @@ def label_features(logits: Tensor) -> Tensor:
     return normalize((logits - logits.amax(dim=1, keepdim=True)).exp(), dim=1)
 
 
-def pair_labels(similarity: Tensor, upper: float, lower: float) -> tuple[Tensor, Tensor]:
-    """Return r, which pairs belong together, and v, which pairs are clear enough to be learned from (DAC, eq. 7, 8).
+def pair_labels(
+    similarity: Tensor,
+    upper: float,
+    lower: float,
+) -> tuple[Tensor, Tensor]:
+    """Return r, which pairs belong together, and v, which pairs are clear enough.
 
     Parameters
     ----------
@@ -54,16 +58,24 @@ def pair_labels(similarity: Tensor, upper: float, lower: float) -> tuple[Tensor,
     return together, together | (similarity < lower)
 
 
-def thresholds_at(share: float, first: Sequence[float], last: Sequence[float]) -> tuple[float, float]:
-    """Return u and l when a share of training is over: from ``first`` to ``last`` along a line.
+def thresholds_at(
+    share: float,
+    first: Sequence[float],
+    last: Sequence[float],
+) -> tuple[float, float]:
+    """Return u and l when a share of training is over, along a line.
 
-    The paper's u(λ) = 0.95 − λ and l(λ) = 0.455 + 0.1 λ, with a λ that grows evenly until they meet at 0.5.
+    From ``first`` to ``last``. The paper's are u(λ) = 0.95 − λ and l(λ) = 0.455 + 0.1 λ, with a λ that grows evenly
+    until they meet at 0.5.
 
     Notes
     -----
     Derived in :doc:`/notebooks/direct/dac`.
     """
-    upper, lower = ((1 - share) * start + share * end for start, end in zip(first, last, strict=True))
+    upper, lower = (
+        (1 - share) * start + share * end
+        for start, end in zip(first, last, strict=True)  # u, then l
+    )
     return upper, lower
 
 

@@ -20,7 +20,9 @@ SMALLEST = 1e-8  # a share of pairs; below it, a logarithm is not worth its size
 
 
 def joint_of_views(p: Tensor, q: Tensor) -> Tensor:
-    """Return the share of pairs (K, K) with cluster i in one view and j in the other, in either order (IIC, eq. 2).
+    """Return the share of pairs (K, K): i in one view, j in the other (eq. 2).
+
+    The two views are taken in either order, so that the table is symmetric.
 
     Parameters
     ----------
@@ -36,12 +38,12 @@ def joint_of_views(p: Tensor, q: Tensor) -> Tensor:
 
 
 def mutual_information(joint: Tensor) -> Tensor:
-    """Return I = Σ_ij P_ij ln(P_ij / (P_i P_j)) of tables ``joint`` (…, K, K), in nats (IIC, eq. 3).
+    """Return I = Σ_ij P_ij ln(P_ij / (P_i P_j)) of tables (…, K, K) in nats (eq. 3).
 
     Parameters
     ----------
     joint
-        Shares of pairs; each table sums to 1.
+        Shares of pairs (…, K, K); each table sums to 1.
 
     Notes
     -----

@@ -31,7 +31,7 @@ def entropy(p: Tensor) -> Tensor:
 
 
 def divergence(logits: Tensor, moved: Tensor) -> Tensor:
-    """Return KL(p ‖ p′) of each row (m,), from the logits (m, K) of a point and of the point moved.
+    """Return KL(p ‖ p′) (m,), from logits (m, K) of points and of points moved.
 
     Notes
     -----

@@ -24,10 +24,15 @@ from dclib.training import in_batches, product, start_at_labels
 GROUP = 4  # points of one cluster that stand side by side in the order of an epoch
 
 
-def triplet_loss(z: Tensor, labels: Tensor, margin: float, weight: float = 1.0) -> Tensor:
-    """Return the mean of [γ ‖z_i − z_j‖² − ‖z_i − z_k‖² + margin]₊ over all triplets of a mini-batch.
+def triplet_loss(
+    z: Tensor,
+    labels: Tensor,
+    margin: float,
+    weight: float = 1.0,
+) -> Tensor:
+    """Return the mean of [γ ‖z_i − z_j‖² − ‖z_i − z_k‖² + margin]₊ over triplets.
 
-    i and j are two points of one cluster, and k is one of another. Without such a triplet it is zero.
+    i and j are two points of one cluster in a mini-batch, and k is one of another. Without such a triplet it is zero.
 
     Parameters
     ----------
@@ -53,7 +58,7 @@ def triplet_loss(z: Tensor, labels: Tensor, margin: float, weight: float = 1.0) 
 
 
 def periods(n_clusters: int, wanted: int, rate: float) -> list[int]:
-    """Return how many clusters are left after each period, which merges a share ``rate`` of those there are.
+    """Return how many clusters each period leaves if it merges a share ``rate``.
 
     Notes
     -----

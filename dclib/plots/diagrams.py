@@ -243,6 +243,83 @@ DIAGRAMS: dict[str, Diagram] = {
         " critic compares drawn points with data; an encoder has to find the latent point again. Afterwards k-means"
         " runs on the encoder's answers to the data.",
     ),
+    "imsat": Diagram(
+        {
+            "x": Node(0, 1, "points\n$x$"),
+            "r": Node(1.4, 0, "$x+r$: moved where the\nanswer changes most", "held"),
+            "f": Node(1.6, 2, "features,\nsoftmax", "module"),
+            "g": Node(3.1, 0, "the same\nnetwork", "module"),
+            "p": Node(2.9, 2, "answer\n$p(y|x)$"),
+            "moved": Node(4.2, 0, "answer\n$p(y|x+r)$"),
+            "sat": Node(5.7, 0, "$R_{SAT}$: the answer\nstays", "loss"),
+            "I": Node(4.6, 2, "$-\\lambda(\\mu H(Y)-H(Y|X))$", "loss"),
+            "fixed": Node(4.6, 1.05, "answer as it is", "held"),
+        },
+        [("x", "f"), ("f", "p"), ("p", "I"), ("p", "fixed", "stop"), ("fixed", "sat", "stop"), ("x", "r", "stop"),
+         ("p", "r", "stop"), ("r", "g", "stop"), ("g", "moved"), ("moved", "sat")],
+        "A network answers with probabilities of clusters. One loss asks that the answers of a mini-batch are spread"
+        " over all clusters on average and each is certain. The point is moved in the direction that changes its answer"
+        " most, and a second loss asks the same network for the same answer there. No gradient reaches the move, or the"
+        " answer that is held fixed.",
+    ),
+    "jule": Diagram(
+        {
+            "x": Node(0, 1, "points\n$x$"),
+            "view": Node(1, 1, "view\n$\\tilde{x}$"),
+            "f": Node(2, 1, "encoder\n$f_\\theta$", "module"),
+            "z": Node(3.1, 1, "code $z$,\nlength one"),
+            "L": Node(5, 1, "triplets: own cluster\nnearer by a margin", "loss"),
+            "W": Node(2, -0.1, "codes of all points:\nneighbour graph $W$", "held"),
+            "c": Node(3.8, -0.1, "clusters, merged\ntwo by two", "held"),
+        },
+        [("x", "view"), ("view", "f"), ("f", "z"), ("z", "L"), ("x", "W", "stop"), ("W", "c", "stop"),
+         ("c", "L", "stop")],
+        "Views of points go through an encoder to codes of length one. The loss compares triplets: two points of one"
+        " cluster should be nearer than a third of another, by a margin. Once a period the codes of all points give a"
+        " graph of neighbours, on which clusters are merged two by two; no gradient flows through graph or merges.",
+    ),
+    "dac": Diagram(
+        {
+            "x": Node(0, 1, "points\n$x$"),
+            "view": Node(0.9, 1.7, "view\n$\\tilde{x}$"),
+            "f": Node(1.9, 1.7, "encoder,\nbatch norm", "module"),
+            "I": Node(2.9, 1.7, "$I$: length 1,\nno minus"),
+            "s": Node(3.9, 1.7, "cosines $s_{ij}$\nof all pairs"),
+            "L": Node(5.3, 1.7, "cross-entropy of $s$ and $r$\nwhere $v=1$", "loss"),
+            "clean": Node(1.9, 0.3, "same weights", "held"),
+            "s0": Node(2.9, 0.3, "cosines", "held"),
+            "r": Node(4.0, 0.3, "$s\\geq u$: together,\n$s<l$: apart", "held"),
+            "ul": Node(5.3, 0.3, "$u$ falls, $l$ rises\nonce an epoch", "held"),
+        },
+        [("x", "view"), ("view", "f"), ("f", "I"), ("I", "s"), ("s", "L"), ("x", "clean", "stop"),
+         ("clean", "s0", "stop"), ("s0", "r", "stop"), ("ul", "r", "stop"), ("r", "L", "stop")],
+        "Augmented points go through an encoder that ends in batch normalisation to answers of length one without a"
+        " negative entry, and their inner products are the cosines of all pairs. The points as they are go through the"
+        " same weights without a gradient; cosines from a threshold u on are labelled together, those below l apart."
+        " The loss is the cross-entropy of cosines and labels over the labelled pairs. The thresholds move once an"
+        " epoch.",
+    ),
+    "iic": Diagram(
+        {
+            "x": Node(0, 1.6, "points\n$x$"),
+            "view": Node(0, 0.2, "views\n$x'=T(x)$"),
+            "f": Node(1.2, 0.9, "one encoder\n$f_\\theta$", "module"),
+            "h": Node(2.6, 1.6, "heads:\n$p(\\cdot|x), p(\\cdot|x')$", "module"),
+            "a": Node(2.6, 0.2, "auxiliary heads,\nmore clusters", "module"),
+            "P": Node(3.9, 1.6, "tables $P$\nof pairs"),
+            "Q": Node(3.9, 0.2, "their tables\nof pairs"),
+            "I": Node(5.4, 1.6, "$-I(Y;Y')$, mean over\nheads; odd steps", "loss"),
+            "J": Node(5.4, 0.2, "$-I(Y;Y')$, mean over\nthese; even steps", "loss"),
+            "c": Node(3.9, 2.6, "the head with the most\n$I$ on all points", "held"),
+            "y": Node(5.4, 2.6, "clusters"),
+        },
+        [("x", "view", "stop"), ("x", "f"), ("view", "f"), ("f", "h"), ("f", "a"), ("h", "P"), ("a", "Q"), ("P", "I"),
+         ("Q", "J"), ("h", "c", "stop"), ("c", "y", "stop")],
+        "Points and altered views of them go through one encoder. Several heads answer with clusters, and for each"
+        " head a table counts which cluster in one view goes with which in the other. The loss is minus the mutual"
+        " information of the tables. Auxiliary heads with more clusters take every other step. At the end the head with the most"
+        " information on all points answers.",
+    ),
 }  # fmt: skip
 
 
