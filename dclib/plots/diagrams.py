@@ -317,8 +317,8 @@ DIAGRAMS: dict[str, Diagram] = {
          ("Q", "J"), ("h", "c", "stop"), ("c", "y", "stop")],
         "Points and altered views of them go through one encoder. Several heads answer with clusters, and for each"
         " head a table counts which cluster in one view goes with which in the other. The loss is minus the mutual"
-        " information of the tables. Auxiliary heads with more clusters take every other step. At the end the head with the most"
-        " information on all points answers.",
+        " information of the tables. Auxiliary heads with more clusters take every other step. At the end the head with"
+        " the most information on all points answers.",
     ),
 }  # fmt: skip
 

@@ -41,7 +41,7 @@ class ScoreTable:
         sides = ["---" if self._is_prose(column) else "---:" for column in columns]
         lines = [["", *columns], ["---", *sides]]
         lines += [[name, *map(self._cell, row.values())] for name, row in self.rows.items()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
     _repr_markdown_ = __repr__
 

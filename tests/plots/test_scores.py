@@ -38,3 +38,8 @@ def test_score_scatter_has_a_mark_a_run_and_a_legend_for_several_groups() -> Non
 
 def test_score_table_rounds_floats_only() -> None:
     assert "| a | 0.123 | 7 |" in repr(plots.ScoreTable({"a": {"ACC": 0.12345, "K": 7}}))
+
+
+def test_a_bar_in_a_name_does_not_end_its_cell():
+    table = repr(plots.ScoreTable({"a | b": {"H(Y | X)": 0.5}}))
+    assert table.splitlines()[0] == r"|  | H(Y \| X) |" and table.splitlines()[2] == r"| a \| b | 0.500 |"
