@@ -182,6 +182,7 @@ class DeepClusterer(
     wiring: ClassVar[str] = "ReLU, linear code"  # of its network, in words
     renewed: ClassVar[str] = ""  # what a second phase makes anew at each refresh, in words
     seeks: ClassVar[bool] = True  # whether clusters are sought on the codes when the first phase is over
+    begins: ClassVar[str] = "none"  # where clusters come from if they are not, in words
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)  # of its layers, if ``hidden`` is ``None``
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},

@@ -163,7 +163,8 @@ class GraphDegreeLinkage:
     def merge_large(self, n_clusters: int, least: int) -> None:
         """Merge until ``n_clusters`` have ``least`` points or more; smaller ones do not count, and are absorbed.
 
-        Nothing happens if there are fewer that large to begin with.
+        Nothing happens if there are fewer that large to begin with. A small cluster goes to the one that is nearest by
+        affinity, which may be small as well.
         """
         if np.count_nonzero(self.size[self.alive()] >= least) < n_clusters:
             return

@@ -172,7 +172,7 @@ def ours(method: str, profile: str) -> dict[str, str]:
     return {
         "network": "–".join((kind, *map(str, widths), str(how["latent_dim"]))) + f", {cls.wiring}",
         "pretraining": f"{_budget(how, 'pretrain_steps', 'pretrain_epochs')}, {_descent(how, 'pretrain_')}",
-        "start": _start(how) if cls.seeks else "none",
+        "start": _start(how) if cls.seeks else cls.begins,
         "second phase": _second(how, cls.renewed),
         "mini-batch": str(how["batch_size"]),
         "settings": _own(how),

@@ -124,6 +124,7 @@ class JULE(DirectClusterer):
     """
 
     wiring: ClassVar[str] = "batch norm and ReLU on every layer but the last; code of length one"
+    begins: ClassVar[str] = "chains of nearest neighbours in the data, merged as training goes on"
     first_phase: ClassVar[tuple[str, ...]] = (
         "unroll_rate", "n_neighbors", "n_near", "margin", "positive_weight",
     )  # fmt: skip
