@@ -66,7 +66,7 @@ class GraphDegreeLinkage:
     """Clusters of a directed graph, and the sums from which the affinity of any two follows.
 
     Kept for each cluster c: what points receive from it and send to it, ``into`` and ``back``, and S(c → d), the sum of
-    their products over the points of d. Then A(c, d) = S(c → d) / |c|² + S(d → c) / |d|². All of it is sparse: nothing
+    their products over the points of d. Then A(c, d) = S(c → d) / n_c² + S(d → c) / n_d², with n_c points in c. Nothing
     as large as n² is made, and a merge touches the smaller of two clusters only.
 
     Parameters
