@@ -7,7 +7,7 @@ from sklearn.datasets import make_blobs
 
 from dclib import JULE
 from dclib.methods.jule import periods, triplet_loss
-from dclib.metrics import clustering_accuracy, purity
+from dclib.metrics import cluster_sizes, clustering_accuracy, purity
 
 X, Y = make_blobs(600, centers=5, n_features=8, random_state=1)
 SMALL = {"hidden": (32,), "latent_dim": 16, "random_state": 0, "device": "cpu"}
@@ -83,3 +83,9 @@ def test_easy_groups_are_found_and_new_points_go_to_the_nearest(fitted):
 def test_a_short_run_still_ends_with_k_clusters():
     model = JULE(5, **SMALL, pretrain_epochs=1).fit(X)
     assert len(np.unique(model.merged_)) == 5 and model.centroids_.shape == (5, 16)
+
+
+def test_a_large_group_is_cut_since_affinity_is_per_pair_of_points():
+    x, _ = make_blobs([950, 25, 25], n_features=8, random_state=0)
+    sizes = sorted(cluster_sizes(JULE(3, random_state=0, device="cpu").fit(x).labels_))
+    assert sizes[-1] < 800, "two parts of it touch along a border, and have many pairs"
