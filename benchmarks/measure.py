@@ -40,7 +40,7 @@ IDEAS = {
     "gan-features": ({"critic_norm": False},),
     "infogan": ({"weight": 0.0}, {"critic_norm": False}),
     "clustergan": ({"weight_c": 0.0}, {"weight_n": 0.0}, {"spread": 0.75}),
-    "jule": ({"n_near": 1}, {"unroll_rate": 0.5}),
+    "jule": ({"n_near": 1}, {"unroll_rate": 0.5}, {"count_small": False}),
     "dac": (
         {"thresholds": [0.3, 0.3], "last_thresholds": [0.3, 0.3]},
         {"thresholds": [0.95, 0.95], "last_thresholds": [0.95, 0.95]},
@@ -74,6 +74,8 @@ def direct(data: str) -> Iterator[tuple[str, dict]]:
         yield method, {}
         if data in IMAGES and not METHODS[method].viewed:
             yield method, PLAIN
+    if data in IMAGES:
+        yield "jule", {"count_small": False}
 
 
 def ideas(data: str, methods: tuple[str, ...]) -> Iterator[tuple[str, dict]]:

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from dclib.answers import Answers
 from dclib.base import DeepClusterer
 from dclib.networks import conv_features, mlp_features
 from dclib.phases import Phase, Points
-from dclib.training import at_least_single, effective_number, in_batches, in_parts
+from dclib.training import at_least_single
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -92,7 +91,7 @@ class DirectClusterer(DeepClusterer):
         raise NotImplementedError
 
 
-class AnsweringClusterer(DirectClusterer):
+class AnsweringClusterer(Answers, DirectClusterer):
     """A method whose network says which cluster a point belongs to: logits on its features.
 
     A method may say by ``n_answers`` how many logits there are, if not K, and by ``logits`` which of them count.
@@ -101,11 +100,6 @@ class AnsweringClusterer(DirectClusterer):
     ----------
     **shared
         The parameters of :class:`DirectClusterer`.
-
-    Attributes
-    ----------
-    history_ : list of dict
-        Of each epoch also ``used``: exp of the entropy of the clusters of the data. Far below K: clusters have died.
     """
 
     def seat(self) -> None:
@@ -129,22 +123,6 @@ class AnsweringClusterer(DirectClusterer):
     def logits(self, z: Tensor) -> Tensor:
         """Return the logits (m, K) that decide the cluster, on features ``z`` (m, d)."""
         return self.answers(z)
-
-    def assign(self, z: Tensor) -> Tensor:
-        """Return the cluster (n,) that the network answers on features ``z`` (n, d)."""
-        return in_parts(lambda part: self.logits(part).argmax(dim=1), z)
-
-    @torch.no_grad()
-    def predict_proba(self, X: ArrayLike) -> NDArray:
-        """Return the answers p(y | x) (n, K) for the points ``X`` (n, …)."""
-        z = self._codes(self._validated(X))
-        return in_parts(lambda part: self.logits(part).softmax(dim=1), z).cpu().numpy()
-
-    @torch.no_grad()
-    def look(self, x: Points) -> dict[str, float]:
-        """Return how many clusters of equal size would be as even as those of the data now."""
-        labels = in_batches(lambda part: self.assign(self.encode(part)), x)
-        return {"used": effective_number(self._sizes(labels.cpu().numpy(), self.n_clusters))}
 
 
 @contextmanager

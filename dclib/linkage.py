@@ -164,16 +164,16 @@ class GraphDegreeLinkage:
         """Merge until ``n_clusters`` have ``least`` points or more; smaller ones do not count, and are absorbed.
 
         Nothing happens if there are fewer that large to begin with. A small cluster goes to the one that is nearest by
-        affinity, which may be small as well.
+        affinity, or else by its mean; as long as that is small as well, both go on.
         """
         if np.count_nonzero(self.size[self.alive()] >= least) < n_clusters:
             return
         while np.count_nonzero(self.size[self.alive()] >= least) > n_clusters:
             self.merge()
-        for c in self.alive():
-            if self.parent[c] == c and self.size[c] < least:
-                near = self.near[c]
-                self.join(*((c, max(near, key=near.__getitem__)) if near else self.to_nearest_mean(c)))
+        while len(small := [c for c in self.alive() if self.size[c] < least]):
+            near = self.near[small[0]]
+            pair = (small[0], max(near, key=near.__getitem__)) if near else self.to_nearest_mean(small[0])
+            self.join(*pair)
 
     def join(self, a: int, b: int) -> tuple[int, int]:
         """Join two clusters, and bring the sums of all that they touch up to date."""

@@ -48,6 +48,8 @@ SHOWN = {
     "augment=None",
     "start=spectral",
     "augment=None,start=spectral",
+    "count_small=False",
+    "augment=None,count_small=False",
 }
 # What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on and
 # not what the method has by itself.
@@ -56,6 +58,7 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "reconstruct": lambda value, of: "clean target" if value == "clean" and of.get("augment") is not None else "",
     "start": lambda value, _: f"{value} start".replace("kmeans", "k-means"),
     "units": lambda value, _: f"{value} units" if value != "raw" else "",
+    "count_small": lambda value, _: "small clusters absorbed" if not value else "",
 }
 
 

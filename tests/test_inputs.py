@@ -246,7 +246,7 @@ def test_predict_after_a_fit_that_broke_off_says_not_fitted():
 # -- unequal groups -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", [cls for name, cls in settled.items() if name != "jule"])  # test_jule.py says why
+@settled_method
 @pytest.mark.parametrize("seed", range(3))
 def test_unequal_groups_are_found_by_default(cls, seed):
     x, y = make_blobs([950, 25, 25], n_features=8, random_state=seed)

@@ -122,6 +122,7 @@ def test_small_clusters_do_not_count_and_are_absorbed():
     linkage = GraphDegreeLinkage(w, np.repeat(np.arange(8), [15, 15, 12, 10, 2, 2, 2, 2]), z.numpy())
     linkage.merge_large(3, 6)
     assert linkage.n_clusters == 3 and linkage.size[linkage.alive()].sum() == 60
+    assert linkage.size[linkage.alive()].min() >= 6
     linkage = GraphDegreeLinkage(w, np.repeat(np.arange(12), 5), z.numpy())
     linkage.merge_large(3, 6)
     assert linkage.n_clusters == 12, "none is that large: nothing happens"

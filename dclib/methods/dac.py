@@ -104,6 +104,8 @@ class DAC(AnsweringClusterer):
         The parameters of :class:`~dclib.direct.DirectClusterer` and :class:`~dclib.base.DeepClusterer`. With
         ``augment``, pairs are labelled on the points as they are, and learned on the points augmented.
 
+    The profile ``"paper"`` has three convolutions of stride 2 in the place of six with pooling, and Adam for RMSProp.
+
     Attributes
     ----------
     history_ : list of dict
@@ -129,6 +131,7 @@ class DAC(AnsweringClusterer):
             "hidden": (64, 128, 256),
             "pretrain_epochs": 20,
             "pretrain_lr": 1e-3,
+            "pretrain_optimizer": "adam",
             "batch_size": 128,
         },
     }

@@ -79,6 +79,9 @@ class IIC(AnsweringClusterer):
         The parameters of :class:`~dclib.direct.DirectClusterer` and :class:`~dclib.base.DeepClusterer`. ``augment``
         makes the second view; without it the method has little to go by.
 
+    The profile ``"paper"`` has stride 2 in the place of pooling, one view of a point in the place of five, and heads
+    that take turns by steps in the place of epochs.
+
     Attributes
     ----------
     head_ : int

@@ -8,16 +8,15 @@ import math
 from typing import Any, ClassVar
 
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from dclib.adversarial import AdversarialClusterer
+from dclib.answers import Answers
 from dclib.base import COUNT, COUNT_OR_NONE, WEIGHT
 from dclib.methods.gan_features import GANFeatures, discriminator_loss, non_saturating_loss
-from dclib.phases import Batch, Points
+from dclib.phases import Batch
 from dclib.players import SLOPE
-from dclib.training import effective_number, in_batches, in_parts
 
 
 def information_bound(logits: Tensor, c: Tensor) -> Tensor:
@@ -37,7 +36,7 @@ def information_bound(logits: Tensor, c: Tensor) -> Tensor:
     return math.log(logits.shape[1]) - cross_entropy(logits, c)
 
 
-class InfoGAN(AdversarialClusterer):
+class InfoGAN(Answers, AdversarialClusterer):
     """Information maximising generative adversarial nets (Chen et al. 2016).
 
     The generator gets noise and a code: a cluster c, uniform over K, and a few numbers between −1 and 1. A head Q on
@@ -161,24 +160,8 @@ class InfoGAN(AdversarialClusterer):
         loss = batch.note("L_G", non_saturating_loss(self.network_.head(h).float()[:, 0]))
         return loss + self.weight * (error - batch.note("L_I", read))
 
-    @torch.no_grad()
-    def look(self, x: Points) -> dict[str, float]:
-        """Return how many clusters of equal size would be as even as those of the data now."""
-        labels = in_batches(lambda part: self.assign(self.encode(part)), x)
-        return {"used": effective_number(self._sizes(labels.cpu().numpy(), self.n_clusters))}
-
     # -- the clusters -------------------------------------------------------------------------------------------------
 
     def logits(self, z: Tensor) -> Tensor:
         """Return Q(c | x) before the softmax (m, K) of features ``z`` (m, width)."""
         return self.network_.reader(z.to(next(self.network_.reader.parameters()).dtype))[:, : self.n_clusters]
-
-    def assign(self, z: Tensor) -> Tensor:
-        """Return the cluster (n,) that Q reads off features ``z`` (n, width)."""
-        return in_parts(lambda part: self.logits(part).argmax(dim=1), z)
-
-    @torch.no_grad()
-    def predict_proba(self, X: ArrayLike) -> NDArray:
-        """Return Q(c | x) (n, K) of the points ``X`` (n, …)."""
-        z = self._codes(self._validated(X))
-        return in_parts(lambda part: self.logits(part).softmax(dim=1), z).cpu().numpy()

@@ -21,6 +21,7 @@ from dclib.linkage import GraphDegreeLinkage, chains, directed_affinity
 from dclib.phases import Batch, Phase, Points
 from dclib.training import in_batches, product, start_at_labels
 
+MANY = 20  # clusters for each of K: while there are more, the released code too absorbs those without a path
 GROUP = 4  # points of one cluster that stand side by side in the order of an epoch
 
 
@@ -95,9 +96,17 @@ class JULE(DirectClusterer):
         By how much points of other clusters should be farther, in squared distance; the paper's 0.2.
     positive_weight
         γ, the weight of the pairs of one cluster in the triplets; 1 in the released code.
+    count_small
+        Whether every cluster counts towards K, as in the paper. ``False``, a rule of this book: clusters that no path
+        joins to another are absorbed in every period, and in the last merges clusters with at most K_s points do not
+        count and are absorbed. It helps where points far out would take a place for themselves, and it harms where
+        groups are that small.
     **shared
         The parameters of :class:`~dclib.direct.DirectClusterer` and :class:`~dclib.base.DeepClusterer`;
         ``pretrain_epochs`` is shared evenly among the periods.
+
+    The profile ``"paper"`` has two convolutions of stride 2 in the place of pooling, and a constant learning rate. In
+    all profiles an epoch visits the points of a cluster in groups of four, and a mini-batch has all its triplets.
 
     Attributes
     ----------
@@ -126,7 +135,7 @@ class JULE(DirectClusterer):
     wiring: ClassVar[str] = "batch norm and ReLU on every layer but the last; code of length one"
     begins: ClassVar[str] = "chains of nearest neighbours in the data, merged as training goes on"
     first_phase: ClassVar[tuple[str, ...]] = (
-        "unroll_rate", "n_neighbors", "n_near", "margin", "positive_weight",
+        "unroll_rate", "n_neighbors", "n_near", "margin", "positive_weight", "count_small",
     )  # fmt: skip
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "full": {"pretrain_steps": 4_000, "batch_size": 128},
@@ -145,6 +154,7 @@ class JULE(DirectClusterer):
         "n_near": [COUNT],
         "margin": [WEIGHT],
         "positive_weight": [POSITIVE],
+        "count_small": ["boolean"],
     }
 
     def __init__(
@@ -157,6 +167,7 @@ class JULE(DirectClusterer):
         n_near: int = 5,
         margin: float = 0.2,
         positive_weight: float = 1.0,
+        count_small: bool = True,
         **shared: Any,
     ) -> None:
         super().__init__(n_clusters, latent_dim=latent_dim, **shared)
@@ -165,6 +176,7 @@ class JULE(DirectClusterer):
         self.n_near = n_near
         self.margin = margin
         self.positive_weight = positive_weight
+        self.count_small = count_small
 
     def build(self, n_features: int) -> nn.Module:
         """Return a network with an encoder, whose last layer is linear."""
@@ -208,8 +220,9 @@ class JULE(DirectClusterer):
         known = parallel.all_rows(torch.as_tensor(self.merged_)).numpy()
         numbers, compact = np.unique(known, return_inverse=True)
         linkage = GraphDegreeLinkage(directed_affinity(z, self.n_neighbors), compact, z.numpy(), self.n_near)
-        linkage.absorb_strays(n_clusters)
-        if n_clusters == self.n_clusters:  # a group of its own is larger than a neighbourhood
+        if not self.count_small or len(numbers) > MANY * self.n_clusters:
+            linkage.absorb_strays(n_clusters)
+        if not self.count_small and n_clusters == self.n_clusters:  # a group is larger than a neighbourhood
             linkage.merge_large(n_clusters, self.n_neighbors + 1)
         linkage.cut(n_clusters)
         heads = np.array([linkage.current(c) for c in range(len(numbers))])

@@ -43,6 +43,24 @@ def test_the_loss_is_written_out():
     assert float(found) == pytest.approx(float(kl - 0.3 * information), rel=1e-4)
 
 
+def test_the_answer_that_should_stay_is_held():
+    model = IMSAT(3, **SMALL, pretrain_epochs=1, perturb="none", weight=0.0).fit(X)
+    x = torch.as_tensor((X[:50] - model.offset_) / model.scale_).float()
+    weights = [*model.network_.parameters()]
+
+    def slopes(loss):
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights, allow_unused=True) if g is not None])
+
+    found = slopes(model.representation_loss(Batch(x, x + 0.3, torch.arange(50), model.encode)))
+    logits, moved = (model.answers(model.encode(view)) for view in (x, x + 0.3))
+    p = logits.softmax(dim=1)
+    held = slopes(-(p.detach() * moved.log_softmax(dim=1)).sum(dim=1).mean())
+    torch.testing.assert_close(found, held, atol=1e-5, rtol=1e-3)
+    logits, moved = (model.answers(model.encode(view)) for view in (x, x + 0.3))
+    free = slopes(divergence(logits, moved).mean())
+    assert float((free - held).norm()) > 0.1 * float(held.norm()), "else the check could not tell"
+
+
 def test_a_power_step_turns_towards_the_first_eigenvector_of_the_hessian():
     torch.manual_seed(0)
     model = IMSAT(3, hidden=(16,), latent_dim=16, pretrain_epochs=30, random_state=0, probe=1e-3, device="cpu").fit(X)

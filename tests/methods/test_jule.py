@@ -85,7 +85,18 @@ def test_a_short_run_still_ends_with_k_clusters():
     assert len(np.unique(model.merged_)) == 5 and model.centroids_.shape == (5, 16)
 
 
-def test_a_large_group_is_cut_since_affinity_is_per_pair_of_points():
-    x, _ = make_blobs([950, 25, 25], n_features=8, random_state=0)
-    sizes = sorted(cluster_sizes(JULE(3, random_state=0, device="cpu").fit(x).labels_))
-    assert sizes[-1] < 800, "two parts of it touch along a border, and have many pairs"
+def test_points_far_out_take_a_place_unless_small_clusters_do_not_count():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([X[:200], 200 * np.eye(8)[:3].repeat(3, axis=0) + rng.standard_normal((9, 8))])
+    fits = [JULE(5, **SMALL, pretrain_epochs=12, count_small=counts).fit(x) for counts in (True, False)]
+    smallest = [int(cluster_sizes(model.merged_).min()) for model in fits]
+    assert smallest[0] <= 9 and smallest[1] > 20
+    assert (
+        clustering_accuracy(Y[:200], fits[1].merged_[:200]) > 0.95 > clustering_accuracy(Y[:200], fits[0].merged_[:200])
+    )
+
+
+def test_groups_as_small_as_a_neighbourhood_want_to_be_counted():
+    x, y = make_blobs([950, 25, 25], n_features=8, random_state=0)
+    found = [JULE(3, random_state=0, device="cpu", count_small=counts).fit(x).labels_ for counts in (True, False)]
+    assert clustering_accuracy(y, found[0]) > 0.99 > 0.8 > clustering_accuracy(y, found[1])
