@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dclib.data import Dataset, load
+    from dclib.features import PretrainedFeatures
     from dclib.methods import (
         DAC,
         DBC,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         AutoencoderKMeans,
         AutoencoderSpectral,
         ClusterGAN,
+        DeepCluster,
         GANFeatures,
         InfoGAN,
         VaDE,
@@ -46,18 +48,21 @@ __all__ = [
     "AutoencoderSpectral",
     "ClusterGAN",
     "Dataset",
+    "DeepCluster",
     "GANFeatures",
     "InfoGAN",
+    "PretrainedFeatures",
     "VaDE",
     "__version__",
     "load",
 ]
+HOMES = {"Dataset": "dclib.data", "load": "dclib.data", "PretrainedFeatures": "dclib.features"}  # the others: methods
 
 
 def __getattr__(name: str) -> Any:
     """Return a name of ``__all__`` from its home, or a module of the package."""
     if name in __all__:
-        value = getattr(import_module("dclib.data" if name in ("Dataset", "load") else "dclib.methods"), name)
+        value = getattr(import_module(HOMES.get(name, "dclib.methods")), name)
         return globals().setdefault(name, value)
     if not name.startswith("_") and find_spec(f"{__name__}.{name}"):
         return import_module(f"{__name__}.{name}")

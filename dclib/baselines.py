@@ -1,15 +1,23 @@
 """What a deep method has to beat: clusterings without a network, each set up as its users set it up."""
 
-from collections.abc import Callable
-from typing import Self
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
+import torch
+from joblib import Memory
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import normalize
+
+from dclib.checks import one_of
+from dclib.features import PretrainedFeatures
+from dclib.training import fit_kmeans, fit_mixture, fit_spectral
 
 KMEANS = "k-means"
 
@@ -104,10 +112,91 @@ class OnUMAP(ClusterMixin, BaseEstimator):
         return labels - labels.min()
 
 
+class OnFeatures(ClusterMixin, BaseEstimator):
+    """Features of a pretrained network, and a clustering of them.
+
+    Parameters
+    ----------
+    n_clusters
+        K.
+    shape
+        Height and width of the images that the rows of ``X`` are, or channels, height and width.
+    clusterer
+        ``"kmeans"``, ``"mixture"`` or ``"spectral"``.
+    backbone, layer, size, pool, unit
+        As in :class:`~dclib.features.PretrainedFeatures`.
+    whiten
+        Principal components that are kept, each at variance one; ``None``: features stay as they are.
+    memory
+        A folder that keeps features for the next run on the same images.
+    random_state
+        Seed of the clustering; features have none.
+
+    Attributes
+    ----------
+    seconds_ : float
+        Of the clustering and of the features, when they were made.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        shape: Sequence[int] | None = None,
+        clusterer: str = "kmeans",
+        backbone: str = "efficientnet-lite0",
+        layer: int = -1,
+        size: int = 96,
+        pool: str = "mean",
+        unit: bool = True,
+        whiten: int | None = None,
+        memory: str | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.shape = shape
+        self.clusterer = clusterer
+        self.backbone = backbone
+        self.layer = layer
+        self.size = size
+        self.pool = pool
+        self.unit = unit
+        self.whiten = whiten
+        self.memory = memory
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Find ``labels_`` (n,) of the images ``X``."""
+        start = time.perf_counter()
+        how = {name: getattr(self, name) for name in ("backbone", "layer", "size", "pool", "unit", "shape")}
+        z, seconds = Memory(self.memory, verbose=0).cache(_features)(np.asarray(X), **how)
+        made = time.perf_counter() - start
+        if self.whiten is not None:
+            z = normalize(PCA(self.whiten, whiten=True, random_state=self.random_state).fit_transform(z))
+        z = torch.as_tensor(z).float()
+        find = {"kmeans": lambda *args: fit_kmeans(*args).labels_, "mixture": fit_mixture, "spectral": fit_spectral}
+        self.labels_: NDArray[np.int64] = np.asarray(
+            find[one_of(self.clusterer, find, "clusterer")](z, self.n_clusters, 20, self.random_state)
+        )
+        self.seconds_ = time.perf_counter() - start - made + seconds
+        return self
+
+
+def _features(x: NDArray, **how: Any) -> tuple[NDArray, float]:
+    """Return features of images and the seconds that they took."""
+    start = time.perf_counter()
+    z = PretrainedFeatures(**how).fit_transform(x)
+    return z, time.perf_counter() - start
+
+
 # From K and a seed to an estimator.
 BASELINES: dict[str, Callable[..., ClusterMixin]] = {
     KMEANS: lambda k, **how: KMeans(k, **{"n_init": 20} | how),
     "gmm": Mixture,
     "umap-gmm": OnUMAP,
+    "features-kmeans": OnFeatures,
+    "features-gmm": lambda k, **how: OnFeatures(k, **{"clusterer": "mixture"} | how),
+    "features-spectral": lambda k, **how: OnFeatures(k, **{"clusterer": "spectral"} | how),
     "umap-hdbscan": lambda k, **how: OnUMAP(None, **{"n_components": 2} | how),
 }
+ON_FEATURES = {name for name in BASELINES if name.startswith("features-")}  # they know ImageNet and its labels

@@ -13,6 +13,7 @@ from typing import Any
 from dclib import __version__
 from dclib.profiles import PROFILES
 
+BASELINE_NAMES = ("k-means", "gmm", "umap-gmm", "umap-hdbscan", "features-kmeans", "features-gmm", "features-spectral")
 METHOD_NAMES = sorted(path.stem.replace("_", "-") for path in Path(__file__).with_name("methods").glob("[!_]*.py"))
 
 EXAMPLES = """examples:
@@ -104,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", help=f"one of: k-means, gmm, umap-gmm, umap-hdbscan, {', '.join(METHOD_NAMES)}")
+    parser.add_argument("method", help=f"one of: {', '.join((*BASELINE_NAMES, *METHOD_NAMES))}")
     parser.add_argument("--data", default="mnist-10k", help="data set (default: %(default)s; see 'dclib data list')")
     parser.add_argument("--seeds", type=seeds, default=[0], metavar="0-4", help="seeds to run (default: 0)")
     parser.add_argument("--profile", choices=PROFILES, help="size of the run (default: DCLIB_PROFILE, else book)")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dclib.baselines import ON_FEATURES
 from dclib.results import ADDITIONS, RESULTS, Summary, published, records, scores_and_cost, shipped, spread, summarise
 
 SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published for the whole
@@ -162,7 +163,7 @@ def _of_ours(row: Summary) -> dict[str, Any]:
         "name": row.name.split(",")[0],
         "whose": "ours",
         "added": list(row.added),
-        "pretraining": "none",
+        "pretraining": "ImageNet and its labels" if row.method in ON_FEATURES else "none",
         "source": "this book",
         "key": None,
     }

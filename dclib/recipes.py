@@ -141,6 +141,14 @@ PAPER: dict[str, dict[str, str]] = {
         "mini-batch": "700 pairs: 140 points, five views of each; heads alternate by epochs",
         "settings": "views: crops of 16 to 24 of 28 pixels, 25 degrees, brightness, contrast (Ji et al. 2019, code)",
     },
+    "deepcluster": {
+        "network": "AlexNet or VGG-16 with batch norm; edges (Sobel) in the place of colours",
+        "pretraining": "200 to 500 epochs, SGD 0.05, momentum 0.9, weight decay 1e-5",
+        "start": "random weights; k-means on what they make of the data",
+        "second phase": "none",
+        "mini-batch": "256",
+        "settings": "k = 10,000 for 1,000 classes, PCA to 256, whitened, length one (Caron et al. 2018, code)",
+    },
 }
 PROFILES = ("book", "full", "paper")
 OPTIMIZERS = {

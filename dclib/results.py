@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import ClusterMixin
 
 from dclib import parallel, provenance
-from dclib.baselines import BASELINES, KMEANS
+from dclib.baselines import BASELINES, KMEANS, ON_FEATURES
 from dclib.checks import one_of
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
@@ -26,13 +26,23 @@ CHECKOUT = Path(__file__).parents[1] / "book" / "results"
 RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checkout: in the working folder
 SHIPPED = Path(__file__).parent / "records"  # an installed package brings the book's records along
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
-INCIDENTAL = ("callback", "checkpoint", "device", "pretrained", "verbose")  # parameters that say how to run, not what
+INCIDENTAL = (
+    "callback",
+    "checkpoint",
+    "device",
+    "memory",
+    "pretrained",
+    "verbose",
+)  # how to run, not what
 UNSET = "unset"
 
 NAMES = {
     "gmm": "PCA + GMM",
     "umap-gmm": "UMAP + GMM",
     "umap-hdbscan": "UMAP + HDBSCAN",
+    "features-kmeans": "pretrained features + k-means",
+    "features-gmm": "pretrained features + GMM",
+    "features-spectral": "pretrained features + spectral",
     "autoencoder-kmeans": "autoencoder + k-means",
     "autoencoder-spectral": "autoencoder + spectral",
     **{name: name.upper() for name in ("dec", "idec", "dbc", "dcn", "depict", "den")},
@@ -42,6 +52,7 @@ NAMES = {
     "infogan": "InfoGAN",
     "clustergan": "ClusterGAN",
     **{name: name.upper() for name in ("jule", "dac", "imsat", "iic")},
+    "deepcluster": "DeepCluster",
 }
 # Rows of the leaderboard beside those without a variant; other variants are ablations.
 SHOWN = {
@@ -186,7 +197,7 @@ def run(
         "peak_memory_mib": round(provenance.peak_memory(), 1),
         "processes": parallel.n_launched(),
         "weights": n_weights(model),
-        "parameters": _plain(model.get_params(deep=False), without=("checkpoint", "pretrained")),
+        "parameters": _plain(model.get_params(deep=False), without=("checkpoint", "pretrained", "memory")),
         **provenance.surroundings(pick_device(device)),
     }
 
@@ -213,6 +224,9 @@ def make(method: str, points: Dataset, seed: int, profile_name: str | None = Non
     """
     if one_of(method, (*BASELINES, *METHODS), "method") in BASELINES:
         own = {name: value for name, value in parameters.items() if name not in INCIDENTAL}
+        if method in ON_FEATURES:
+            kept = parameters.get("pretrained")
+            own |= {"shape": points.shape, "memory": kept and str(kept)}
         return BASELINES[method](len(points.classes), **{"random_state": seed} | own)
     return METHODS[method].for_data(points, profile_name, random_state=seed, **parameters)
 

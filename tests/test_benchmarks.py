@@ -305,7 +305,7 @@ def test_every_row_that_is_planned_can_run(name: str) -> None:
             code = model.code(model.build(x.shape[1]).encoder(torch.as_tensor(x)))
             noise = 5 if name == "pendigits" and profile == "full" else 30
             width = {"gan-features": 128, "infogan": 128, "clustergan": noise + 3}
-            width |= {"jule": 160, "dac": 128, "imsat": 1200, "iic": 128}
+            width |= {"jule": 160, "dac": 128, "imsat": 1200, "iic": 128, "deepcluster": 128}
             assert code.shape == (40, width.get(method, 10))
     assert {method for _, method, *_ in rows} >= METHODS.keys() | BASELINES.keys()
 

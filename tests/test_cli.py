@@ -192,7 +192,7 @@ def test_help_shows_examples(run, arguments):
 
 
 def test_help_names_every_method(run):
-    assert set(cli.METHOD_NAMES) == set(METHODS)
+    assert set(cli.METHOD_NAMES) == set(METHODS) and set(cli.BASELINE_NAMES) == set(BASELINES)
     words = "".join(run("run", "--help")[1].split())  # lines may break within a name
     assert all(name in words for name in (*BASELINES, *METHODS))
 

@@ -277,9 +277,9 @@ def test_methods_of_one_first_phase_share_its_file(tmp_path):
     for name in ("dbc", "den", "depict"):
         small(METHODS[name], pretrained=tmp_path).fit(X)
     assert len(files(tmp_path)) == 4
-    for name in ("vae", "vade", "gan-features", "infogan", "clustergan", "jule", "dac", "imsat", "iic"):
+    for name in ("vae", "vade", "gan-features", "infogan", "clustergan", "jule", "dac", "imsat", "iic", "deepcluster"):
         small(METHODS[name], pretrained=tmp_path).fit(X)
-    assert len(files(tmp_path)) == 13, "no two of these train the same first phase"
+    assert len(files(tmp_path)) == 14, "no two of these train the same first phase"
 
 
 class Moved(RandomAffine):

@@ -8,6 +8,7 @@ from dclib.methods.dac import DAC
 from dclib.methods.dbc import DBC
 from dclib.methods.dcn import DCN
 from dclib.methods.dec import DEC
+from dclib.methods.deepcluster import DeepCluster
 from dclib.methods.den import DEN
 from dclib.methods.depict import DEPICT
 from dclib.methods.gan_features import GANFeatures
@@ -37,6 +38,7 @@ METHODS: dict[str, type[DeepClusterer]] = {
     "dac": DAC,
     "imsat": IMSAT,
     "iic": IIC,
+    "deepcluster": DeepCluster,
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "AutoencoderKMeans",
     "AutoencoderSpectral",
     "ClusterGAN",
+    "DeepCluster",
     "GANFeatures",
     "InfoGAN",
     "VaDE",
