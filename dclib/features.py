@@ -251,9 +251,7 @@ class PretrainedFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         x = np.asarray(as_array(X))
         if x.ndim == 2 and self.shape is not None:
             if x.shape[1] != np.prod(self.shape):
-                raise ValueError(
-                    f"X has rows of {x.shape[1]} values, and shape={tuple(self.shape)} another number."
-                )
+                raise ValueError(f"X has rows of {x.shape[1]} values, and shape={tuple(self.shape)} another number.")
             x = x.reshape(-1, *self.shape)
         if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[1] not in (1, 3)):
             raise ValueError(

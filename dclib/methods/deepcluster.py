@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import StrOptions
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from dclib import parallel
 from dclib.base import COUNT
@@ -28,8 +28,14 @@ FLAT = 1e-6  # a direction with less than this share of the largest variance is 
 NEIGHBORS = 20  # of a point in the graph on which groups are merged, as in JULE
 
 
-def whitening(z: Tensor, n_components: int, whiten: bool = True) -> tuple[Tensor, Tensor]:
-    """Return the mean (d,) of features and the map (d, p) to their principal components, at variance one each.
+def whitening_map(
+    z: Tensor,
+    n_components: int,
+    whiten: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Return the mean (d,) of features and the map (d, p) that whitens them.
+
+    It leads to principal components, each of variance one.
 
     Parameters
     ----------
@@ -48,7 +54,8 @@ def whitening(z: Tensor, n_components: int, whiten: bool = True) -> tuple[Tensor
     centred = (z - mean).double()
     variance, axes = torch.linalg.eigh(centred.T @ centred / len(z))  # ascending
     variance, axes = variance[-n_components:], axes[:, -n_components:]
-    scale = torch.where(variance > FLAT * variance[-1], variance, torch.inf).rsqrt()
+    kept = torch.where(variance > FLAT * variance[-1], variance, torch.inf)
+    scale = kept.rsqrt()
     return mean, (axes * scale if whiten else axes).to(z)
 
 
@@ -67,28 +74,48 @@ def kmeans_pass(v: Tensor, centroids: Tensor, reseed: bool = True) -> Tensor:
     centroids
         Where the groups' centres are now (k, p).
     reseed
-        Whether a group without a point takes half of the largest one: both go on from almost the same place.
+        Whether a group without a point takes half of the largest one: see :func:`reseeded`. Otherwise it stays.
 
     Notes
     -----
     Derived in :doc:`/notebooks/features/deepcluster`.
     """
-    k = len(centroids)
     labels = nearest_group(v, centroids)
-    sizes = torch.bincount(labels, minlength=k)
+    sizes = torch.bincount(labels, minlength=len(centroids))
     sums = torch.zeros_like(centroids).index_add_(0, labels, v)
-    found = torch.where(sizes[:, None] > 0, sums / sizes.clamp_min(1)[:, None], centroids)
-    for empty in torch.nonzero(sizes == 0).flatten() if reseed else []:
+    means = sums / sizes.clamp_min(1)[:, None]
+    found = torch.where(sizes[:, None] > 0, means, centroids)
+    return reseeded(found, sizes) if reseed else found
+
+
+def reseeded(centroids: Tensor, sizes: Tensor) -> Tensor:
+    """Return centroids (k, p); a group without a point takes half of the largest.
+
+    Both go on from almost the same place.
+
+    Parameters
+    ----------
+    centroids
+        Means of the groups (k, p).
+    sizes
+        Their points (k,).
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/features/deepcluster`.
+    """
+    centroids, sizes = centroids.clone(), sizes.clone()
+    for empty in torch.nonzero(sizes == 0).flatten():
         largest = sizes.argmax()
-        found[empty] = found[largest] * (1 + NUDGE)
-        found[largest] *= 1 - NUDGE
+        centroids[empty] = centroids[largest] * (1 + NUDGE)
+        centroids[largest] *= 1 - NUDGE
         sizes[empty] = sizes[largest] // 2
         sizes[largest] -= sizes[empty]
-    return found
+    return centroids
 
 
 def evenly(labels: Tensor, n: int) -> Tensor:
-    """Return ``n`` places in ``labels`` (n,), in random order, drawn such that all groups come up alike.
+    """Return ``n`` places in ``labels`` (n,), in random order, all groups alike.
 
     Each group that has a point is visited n / k times; its points are drawn with replacement only where it has fewer.
 
@@ -98,10 +125,8 @@ def evenly(labels: Tensor, n: int) -> Tensor:
     """
     shuffled = torch.randperm(len(labels))
     shuffled = shuffled[labels[shuffled].argsort(stable=True)]  # group after group
-    sizes = torch.bincount(labels)
-    first = (sizes.cumsum(0) - sizes)[sizes > 0]
-    sizes = sizes[sizes > 0]
-    turn = torch.arange(n)
+    _, sizes = labels[shuffled].unique_consecutive(return_counts=True)
+    first, turn = sizes.cumsum(0) - sizes, torch.arange(n)
     group, visit = turn % len(sizes), turn // len(sizes)
     places = shuffled[first[group] + visit % sizes[group]]
     return places[torch.randperm(n)]
@@ -129,10 +154,10 @@ def merged_by_paths(v: Tensor, groups: NDArray, n_clusters: int) -> NDArray[np.i
 
 
 def merged_by_ward(v: Tensor, groups: NDArray, n_clusters: int) -> NDArray[np.int64]:
-    """Return the cluster of each group after merging, again and again, the two that raise the squared distances least.
+    """Return the cluster of each group; the pair of least growth is always merged.
 
-    Joining groups of n_a and n_b points, whose means are m_a and m_b, raises them by
-    n_a n_b / (n_a + n_b) · ‖m_a − m_b‖².
+    What grows are the squared distances of points to the mean of their own. Joining groups of n_a and n_b points, whose
+    means are m_a and m_b, raises them by n_a n_b / (n_a + n_b) · ‖m_a − m_b‖².
 
     Parameters
     ----------
@@ -142,19 +167,39 @@ def merged_by_ward(v: Tensor, groups: NDArray, n_clusters: int) -> NDArray[np.in
         Their groups (n,), 0 … k − 1.
     n_clusters
         K, how many clusters should be left.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/features/deepcluster`.
     """
-    k = int(groups.max()) + 1
-    member = torch.nn.functional.one_hot(torch.as_tensor(groups), k).T.double()
-    size, cluster = member.sum(dim=1), np.arange(k)
+    member = one_hot(torch.as_tensor(groups)).T.double()
+    size, cluster = member.sum(dim=1), np.arange(len(member))
     mean = member @ v.double() / size[:, None]
-    while len(set(cluster)) > n_clusters:
-        growth = torch.cdist(mean, mean).square() * (size[:, None] * size / (size[:, None] + size))
-        growth[torch.eye(k, dtype=torch.bool) | (size == 0) | (size == 0)[:, None]] = torch.inf
-        a, b = divmod(int(growth.argmin()), k)
+    for _ in range(len(member) - n_clusters):
+        a, b = divmod(int(ward_growth(mean, size).argmin()), len(member))
         mean[a] = (size[a] * mean[a] + size[b] * mean[b]) / (size[a] + size[b])
         size[a], size[b] = size[a] + size[b], 0
         cluster[cluster == b] = a
     return np.unique(cluster, return_inverse=True)[1]
+
+
+def ward_growth(mean: Tensor, size: Tensor) -> Tensor:
+    """Return by how much joining two groups raises the squared distances (k, k).
+
+    Parameters
+    ----------
+    mean
+        Means of the groups (k, p).
+    size
+        Their points (k,); none: the group is part of another by now.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/features/deepcluster`.
+    """
+    both = size[:, None] * size
+    growth = both / (size[:, None] + size) * torch.cdist(mean, mean).square()
+    return torch.where(both > 0, growth, torch.inf).fill_diagonal_(torch.inf)
 
 
 MERGES = {"paths": merged_by_paths, "ward": merged_by_ward}
@@ -344,7 +389,7 @@ class DeepCluster(DirectClusterer):
     def part(self, x: Points) -> Tensor:
         """Find groups by k-means on the whitened features of ``x`` (n, …); return those places (n, p) of all points."""
         groups, z = self.network_.groups, parallel.all_rows(in_batches(self.encode, x))
-        groups.mean, groups.axes = whitening(z, groups.axes.shape[1], self.whiten)
+        groups.mean, groups.axes = whitening_map(z, groups.axes.shape[1], self.whiten)
         v = in_parts(groups.place, z)
         centroids = v[torch.randperm(len(v))[: self._n_groups()].to(v.device)]
         for _ in range(N_ITER):

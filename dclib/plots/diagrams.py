@@ -278,6 +278,22 @@ DIAGRAMS: dict[str, Diagram] = {
         " cluster should be nearer than a third of another, by a margin. Once a period the codes of all points give a"
         " graph of neighbours, on which clusters are merged two by two; no gradient flows through graph or merges.",
     ),
+    "deepcluster": Diagram(
+        {
+            "x": Node(0, 1, "points\n$x$"),
+            "view": Node(1, 1, "view\n$\\tilde{x}$"),
+            "f": Node(2, 1, "encoder\n$f_\\theta$", "module"),
+            "h": Node(3.3, 1, "head, made anew\neach epoch", "module"),
+            "L": Node(4.9, 1, "cross entropy", "loss"),
+            "z": Node(1.4, -0.1, "features of all points,\nwhitened, length one", "held"),
+            "c": Node(3.6, -0.1, "k-means:\nk groups", "held"),
+        },
+        [("x", "view"), ("view", "f"), ("f", "h"), ("h", "L"), ("x", "z", "stop"), ("z", "c", "stop"),
+         ("c", "L", "stop")],
+        "Before each epoch the features of all points are whitened, brought to length one and parted into k groups by"
+        " k-means; no gradient flows through that. Views of the points then go through the encoder and a head, which is"
+        " made anew each epoch, and the loss is the cross entropy of the groups.",
+    ),
     "dac": Diagram(
         {
             "x": Node(0, 1, "points\n$x$"),

@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
 
 from dclib import DeepCluster
-from dclib.methods.deepcluster import MERGES, evenly, kmeans_pass, merged_by_ward, nearest_group, whitening
+from dclib.methods.deepcluster import MERGES, evenly, kmeans_pass, merged_by_ward, nearest_group, whitening_map
 from dclib.metrics import clustering_accuracy, purity
 
 X, Y = make_blobs(600, centers=5, n_features=8, random_state=1)
@@ -17,17 +17,17 @@ SMALL = {"hidden": (32,), "latent_dim": 16, "pretrain_epochs": 8, "random_state"
 
 def test_whitening_is_that_of_scikit_learn():
     z = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)) @ torch.randn(6, 6)
-    mean, axes = whitening(z, 4)
+    mean, axes = whitening_map(z, 4)
     v, wanted = ((z - mean) @ axes).numpy(), PCA(4, whiten=True).fit_transform(z.numpy())[:, ::-1]
     signs = np.sign((v * wanted).sum(axis=0))
     np.testing.assert_allclose(v, wanted * signs * np.sqrt(200 / 199), rtol=1e-3, atol=1e-2)
-    turned = (z - mean) @ whitening(z, 6, whiten=False)[1]
+    turned = (z - mean) @ whitening_map(z, 6, whiten=False)[1]
     torch.testing.assert_close(torch.cdist(turned, turned), torch.cdist(z, z), rtol=1e-3, atol=1e-2)
 
 
 def test_a_direction_without_variance_is_left_out():
     z = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2.0, 0.0])
-    mean, axes = whitening(z, 3)
+    mean, axes = whitening_map(z, 3)
     v = (z - mean) @ axes
     assert v.isfinite().all() and v.std(dim=0).min() == 0
 
