@@ -333,9 +333,9 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# The balanced accuracy falls once the eights no longer have a cluster of their own, while ACC and NMI hardly move or even
-# rise, since few points are lost and one hard class has gone. Beside ACC I would put the balanced accuracy, because it is
-# the one of the three that tells a reader of the table that a whole class may be missing.
+# As the eights go, ACC and NMI rise, since a hard class has gone, while the balanced accuracy falls on average, and its
+# spread grows: in some draws the few eights still have a cluster, in others they have none. Beside ACC I would put the
+# balanced accuracy, because it alone of the three can tell a reader of the table that a whole class is missing.
 
 # %% [raw]
 # # END SOLUTION
