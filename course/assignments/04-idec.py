@@ -299,41 +299,50 @@ def test_fault(fault):
 # points: 5
 
 # %% [markdown]
-# ## Choose γ
+# ## Choose γ, and distrust the axis
 #
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
 # Train IDEC on `x` for γ = 0, 0.03, 0.1, 0.3, 1, 3, 10, from one seed's first phase. A fitted model's `history_[-1]["losses"]` has the
-# two losses of the last epoch. Draw the pairs $(L_R, L_C)$, mark the front and the knee, and write beside each pair its share
-# of kept neighbours. Then write **two sentences**: which γ would you take without a label, and what did you have to believe for
-# that? Only then look at the accuracies.
+# two losses of the last epoch. Draw twice, with front and knee marked: the pairs $(L_R, L_C)$, and the pairs
+# $(L_R, W/T)$, where `within_share` gives $W/T$ of the code, the share of its scatter that lies within clusters. Write beside
+# each pair its share of kept neighbours. Then write **two sentences**: why can the first picture not be used to choose γ, and
+# which γ would you take by the second, believing what? Only then look at the accuracies.
+
+# %%
+def within_share(z, labels):
+    """Return W/T of codes z (n, d) and their clusters (n,)."""
+    within = sum(((z[labels == c] - z[labels == c].mean(axis=0)) ** 2).sum() for c in np.unique(labels))
+    return within / ((z - z.mean(axis=0)) ** 2).sum()
 
 # %% [raw]
 # # BEGIN SOLUTION
 
 # %%
 # BEGIN SOLUTION
-weights, pairs, shares, accuracies = [0, 0.03, 0.1, 0.3, 1, 3, 10], [], [], []
+weights, losses, scatters, shares, accuracies = [0, 0.03, 0.1, 0.3, 1, 3, 10], [], [], [], []
 for weight in weights:
     model = IDEC(10, weight=weight, epochs=15, random_state=0, **small).fit(x)
-    losses = model.history_[-1]["losses"]
-    pairs.append((losses["L_R"], losses["L_C"]))
-    shares.append(kept_neighbours(x, model.transform(x)))
+    last, z = model.history_[-1]["losses"], model.transform(x)
+    losses.append((last["L_R"], last["L_C"])), scatters.append((last["L_R"], within_share(z, model.labels_)))
+    shares.append(kept_neighbours(x, z))
     accuracies.append(clustering_accuracy(y, model.labels_))
-edge = front(pairs)
-plt.plot(*np.array(pairs)[edge].T, "-", color="grey"), plt.plot(*np.array(pairs).T, "o")
-plt.plot(*pairs[knee(pairs)], "s", markersize=12, fillstyle="none")
-for pair, weight, share in zip(pairs, weights, shares, strict=True):
-    plt.annotate(f"γ={weight:g}, {share:.2f} kept", pair, xytext=(6, 4), textcoords="offset points")
-plt.xlabel("L_R"), plt.ylabel("L_C")
+figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+for ax, pairs, name in zip(axes, (losses, scatters), ("L_C", "W/T"), strict=True):
+    ax.plot(*np.array(pairs)[front(pairs)].T, "-", color="grey"), ax.plot(*np.array(pairs).T, "o")
+    ax.plot(*pairs[knee(pairs)], "s", markersize=12, fillstyle="none")
+    for pair, weight, share in zip(pairs, weights, shares, strict=True):
+        ax.annotate(f"γ={weight:g}: {share:.2f} kept", pair, xytext=(6, 4), textcoords="offset points", fontsize=8)
+    ax.set_xlabel("L_R"), ax.set_ylabel(name)
 plt.show()
 print(dict(zip(weights, np.round(accuracies, 3), strict=True)))
 # END SOLUTION
 
 # %% [markdown]
-# I would take the γ of the knee, since beyond it the clustering loss hardly falls while the reconstruction and the kept
-# neighbours go. For that I had to believe that both losses matter equally over the range that I happened to try, and that a
-# smaller clustering loss means better clusters, which the losses themselves cannot tell.
+# In the first picture γ = 0 dominates all, because each run is measured against its own target: the more γ sharpens the
+# assignments, the sharper is the target and the larger the divergence from it, so $L_C$ is no common yardstick. By the second
+# I would take the γ of the knee, believing that a compact code has better clusters and that both axes matter equally over the
+# range that I happened to try.
 
 # %% [raw]
 # # END SOLUTION
