@@ -1,15 +1,14 @@
 """Build the course: from each master in ``course/assignments`` a student's notebook, a solution and an autograder.
 
 A master is a notebook in otter-grader's assign format, kept as text in jupytext's percent format. A cell tagged
-``sealed`` holds a run with a planted fault: the student's notebook has it compressed, so that the fault is found in what
-the run does and not in its source.
+``sealed`` holds a run with a planted fault: the student's notebook has it compressed, so that the fault is found in
+what the run does and not in its source.
 """
 
 import argparse
 import base64
 import json
 import re
-import shutil
 import sys
 import tempfile
 import textwrap
@@ -194,7 +193,9 @@ def assign(path: Path, check: bool = False) -> Assignment:
     asked = tuple(questions(master))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        shutil.copy(MASTERS.parent / "otter.yml", work)
+        shared = (MASTERS.parent / "otter.yml").read_text(encoding="utf-8")
+        needs = f'requirements: ["dclib @ git+{urls(ROOT)["Repository"]}"]\n'  # of the machine that grades
+        (work / "otter.yml").write_text(shared + needs, encoding="utf-8")
         nbformat.write(master, work / f"{name}.ipynb")
         otter_assign(str(work / f"{name}.ipynb"), str(work / "dist"), no_pdfs=True, no_run_tests=not check)
         made = work / "dist"
@@ -221,11 +222,9 @@ def write(assignment: Assignment, out: Path = OUT) -> None:
         (out / folder / f"{assignment.name}.ipynb").write_text(text, encoding="utf-8")
     (out / "autograder").mkdir(parents=True, exist_ok=True)
     (out / "autograder" / f"{assignment.name}.zip").write_bytes(assignment.archive)
-
-
-def summary(assignments: list[Assignment]) -> list[dict]:
-    """Return names, titles and questions of assignments, for the guide and for tables of marks."""
-    return [{"name": a.name, "title": a.title, "questions": [asdict(q) for q in a.questions]} for a in assignments]
+    (out / "questions").mkdir(parents=True, exist_ok=True)
+    text = json.dumps([asdict(question) for question in assignment.questions], indent=1, ensure_ascii=False) + "\n"
+    (out / "questions" / f"{assignment.name}.json").write_text(text, encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -234,14 +233,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("masters", nargs="*", type=Path, help="masters (default: all)")
     parser.add_argument("--fast", action="store_true", help="do not grade the solutions")
     args = parser.parse_args(argv)
-    done = []
     for path in args.masters or masters():
-        done.append(assign(path, check=not args.fast))
-        write(done[-1])
-        minutes = sum(question.minutes for question in done[-1].questions)
-        print(f"{done[-1].name}: {len(done[-1].questions)} questions, {done[-1].points} points, {minutes} minutes")
-    if not args.masters:
-        (OUT / "course.json").write_text(json.dumps(summary(done), indent=1, ensure_ascii=False) + "\n")
+        built = assign(path, check=not args.fast)
+        write(built)
+        minutes = sum(question.minutes for question in built.questions)
+        print(f"{built.name}: {len(built.questions)} questions, {built.points} points, {minutes} minutes", flush=True)
     return 0
 
 

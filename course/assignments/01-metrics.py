@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Assignment 1: scores you can trust
 #
-# **You will** build a score that does not forget small classes, say how sure a difference between two methods is,
-# find out what a colleague really computed, and show in one figure which score is blind.
-# **Read first** the chapter *Metrics*. **Time** about 80 minutes; the notebook runs in half a minute on two cores, without
-# a network. **20 points**, five of which your teacher gives.
+# **You will** build a score that does not forget small classes, say how sure a difference between two methods is, find
+# out what a colleague really computed, and show in one figure which score is blind. **Read first** the chapter
+# *Metrics*. **Time** about 80 minutes; the notebook runs in half a minute on two cores, without a network. **20
+# points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
 # Hand in this notebook, saved.
@@ -37,10 +37,10 @@ print("ACC", round(clustering_accuracy(y, labels), 3))
 #
 # **Question 1** · 4 points · 15 minutes
 #
-# ACC counts points. Where one class has a hundredth of the points, a method may lose it whole and ACC falls by a hundredth.
-# The *balanced* accuracy counts classes: the share of right points **in each class**, averaged over the classes. As in ACC,
-# clusters are named by a one-to-one map, and the map is the best one **for this score**. A class without a cluster has none
-# right.
+# ACC counts points. Where one class has a hundredth of the points, a method may lose it whole and ACC falls by a
+# hundredth. The *balanced* accuracy counts classes: the share of right points **in each class**, averaged over the
+# classes. As in ACC, clusters are named by a one-to-one map, and the map is the best one **for this score**. A class
+# without a cluster has none right.
 #
 # Build it from the table of counts. `contingency(y, labels)[0]` has a row for each class and a column for each cluster.
 
@@ -99,6 +99,9 @@ def test_one_to_one_and_best(balanced_accuracy):
 
     import numpy as np
 
+    truth = np.repeat([0, 1], [100, 10])  # here the best map for points is not the best for classes
+    found = np.repeat([0, 1, 0, 1], [60, 40, 9, 1])
+    assert np.isclose(balanced_accuracy(truth, found), (0.4 + 0.9) / 2)
     rng = np.random.default_rng(5)
     for n_clusters in (2, 3, 5):
         truth = rng.choice(3, 60, p=[0.8, 0.15, 0.05])
@@ -129,13 +132,14 @@ def test_one_to_one_and_best(balanced_accuracy):
 #
 # **Question 2** · 4 points · 20 minutes
 #
-# Two methods have labelled **the same** points. How much of their difference is due to these points, and not others, having
-# been drawn? Answer by the *bootstrap*: draw $n$ points with replacement, take the difference of the two accuracies on
-# what was drawn, and do so many times. The interval runs from the 2.5th to the 97.5th percentile of the differences.
+# Two methods have labelled **the same** points. How much of their difference is due to these points, and not others,
+# having been drawn? Answer by the *bootstrap*: draw $n$ points with replacement, take the difference of the two
+# accuracies on what was drawn, and do so many times. The interval runs from the 2.5th to the 97.5th percentile of the
+# differences.
 #
 # Clusters keep the names that `match_labels` gave them on all points, so what is drawn is whether a point is right:
-# `right_a` and `right_b` are vectors of booleans. Both methods must see the same draw. Why would the interval be too wide
-# otherwise?
+# `right_a` and `right_b` are vectors of booleans. Both methods must see the same draw. Why would the interval be too
+# wide otherwise?
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -203,17 +207,18 @@ def test_width_is_that_of_pairs(difference_interval):
 #
 # **Question 3** · 7 points · 25 minutes · find the fault
 #
-# A colleague evaluates **your** labels with her own script and reports another accuracy. The next cell runs it. She says it
-# is ACC, "the usual one". It is not. She may have
+# A colleague evaluates **your** labels with her own script and reports another accuracy. The next cell runs it. She
+# says it is ACC, "the usual one". It is not. She may have
 #
 # - **a** let two clusters have the same class, which is purity;
-# - **b** fitted the map of clusters to classes anew in every stretch of so many points, in the order of the data, and averaged;
+# - **b** fitted the map of clusters to classes anew in every stretch of so many points, in the order of the data, and
+#   averaged;
 # - **c** counted the points of the largest nine classes only;
 # - **d** reported NMI under the name of ACC;
 # - **e** fitted the map on ACC's transposed table of counts.
 #
-# Write `reproduce(y, labels)` so that it returns **her** number, to the last digit, for your labels and for others. Then set
-# `fault` to a letter and `honest` to the accuracy that she should have reported.
+# Write `reproduce(y, labels)` so that it returns **her** number, to the last digit, for your labels and for others.
+# Then set `fault` to a letter and `honest` to the accuracy that she should have reported.
 
 # %% tags=["sealed"]
 def reported(y, labels, stretch=60):
@@ -308,8 +313,9 @@ def test_fault(fault):
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
 # Thin out the eights: keep each with probability $r$, for $r$ from 1 down to 0.02. Cluster what is left with k-means,
-# $K = 10$, and draw ACC, balanced accuracy and NMI against $r$, with a spread over at least five draws. Then write **two
-# sentences**: which score shows that the eights are lost, and which one would you put into a table beside ACC, and why?
+# $K = 10$, and draw ACC, balanced accuracy and NMI against $r$, with a spread over at least five draws. Then write
+# **two sentences**: which score shows that the eights are lost, and which one would you put into a table beside ACC,
+# and why?
 
 # %% [raw]
 # # BEGIN SOLUTION

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Assignment 2: what an autoencoder buys
 #
-# **You will** measure a code on points that it has not seen, choose between partitions without a label, find out what a
-# colleague's optimiser really trains, and show what the autoencoder is worth beside the luck of the seed.
-# **Read first** the chapter *Autoencoder + k-means*. **Time** about 85 minutes; the notebook runs in a minute on two cores,
+# **You will** measure a code on points that it has not seen, choose between partitions without a label, find out what
+# a colleague's optimiser really trains, and show what the autoencoder is worth beside the luck of the seed. **Read
+# first** the chapter *Autoencoder + k-means*. **Time** about 85 minutes; the notebook runs in a minute on two cores,
 # without a network. **20 points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
@@ -61,8 +61,8 @@ def trained(width, seed, epochs=20):
 #
 # $$R^2 = 1 - \frac{\sum_i \lVert x_i - \hat x_i \rVert^2}{\sum_i \lVert x_i - \bar x \rVert^2},$$
 #
-# where $i$ runs over the test points and $\bar x$ is the **mean image of the training points**. So 0 is what you get by always
-# answering with the mean image, 1 is perfect, and a network may well be below 0.
+# where $i$ runs over the test points and $\bar x$ is the **mean image of the training points**. So 0 is what you get by
+# always answering with the mean image, 1 is perfect, and a network may well be below 0.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -138,14 +138,14 @@ def test_the_formula(explained):
 #
 # **Question 2** · 5 points · 25 minutes
 #
-# Several codes of the same points have each been clustered. Which partition do you keep? Inertias of different codes cannot
-# be compared: a code that is twice as large has four times the inertia. Compare the partitions in **one** space, the pixels,
-# and free of units: by the share of the scatter that lies **between** clusters,
+# Several codes of the same points have each been clustered. Which partition do you keep? Inertias of different codes
+# cannot be compared: a code that is twice as large has four times the inertia. Compare the partitions in **one**
+# space, the pixels, and free of units: by the share of the scatter that lies **between** clusters,
 #
 # $$s = 1 - \frac{W}{T}, \qquad W = \sum_i \lVert x_i - m_{c_i} \rVert^2, \quad T = \sum_i \lVert x_i - \bar x \rVert^2,$$
 #
-# where $m_c$ is the mean pixel vector of the points in cluster $c$. `choose` returns the **place** of the best candidate in the
-# list. The true classes may have no part in it.
+# where $m_c$ is the mean pixel vector of the points in cluster $c$. `choose` returns the **place** of the best candidate
+# in the list. The true classes may have no part in it.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -229,8 +229,9 @@ def test_choice(choose, x, y):
 #
 # **Question 3** · 6 points · 25 minutes · find the fault
 #
-# A colleague's training loop prints a loss that falls, epoch by epoch. His codes are no better than random ones. The next
-# cell trains his network; `before` and `after` are the network before and after. Something is not trained as it should be:
+# A colleague's training loop prints a loss that falls, epoch by epoch. His codes are no better than random ones. The
+# next cell trains his network; `before` and `after` are the network before and after. Something is not trained as it
+# should be:
 #
 # - **a** nothing moves but the biases;
 # - **b** the encoder does not move: the optimiser was given the decoder alone;
@@ -238,8 +239,9 @@ def test_choice(choose, x, y):
 # - **d** all layers move, but the targets were shuffled;
 # - **e** the first layer of the encoder does not move, the rest does.
 #
-# Write `moved(before, after)`. It returns a dictionary from the name of each parameter, as in `named_parameters()`, to how far
-# it moved relative to its size, $\lVert w_{\text{after}} - w_{\text{before}} \rVert / \lVert w_{\text{before}} \rVert$. Then set `fault`.
+# Write `moved(before, after)`. It returns a dictionary from the name of each parameter, as in `named_parameters()`, to
+# how far it moved relative to its size,
+# $\lVert w_{\text{after}} - w_{\text{before}} \rVert / \lVert w_{\text{before}} \rVert$. Then set `fault`.
 
 # %% tags=["sealed"]
 def colleagues_run():
@@ -340,10 +342,10 @@ def test_fault(fault):
 #
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
-# Cluster all digits with k-means, $K = 10$ and ten restarts: from the pixels, from ten principal components, and from the code
-# of an autoencoder of width ten. Draw the accuracies of at least five seeds of each, **every seed as a point**. For the
-# autoencoder a seed is another network; for the others, another k-means. Then write **two sentences**: what did the
-# autoencoder buy, and how would you know that it was not the seed?
+# Cluster all digits with k-means, $K = 10$ and ten restarts: from the pixels, from ten principal components, and from
+# the code of an autoencoder of width ten. Draw the accuracies of at least five seeds of each, **every seed as a
+# point**. For the autoencoder a seed is another network; for the others, another k-means. Then write **two
+# sentences**: what did the autoencoder buy, and how would you know that it was not the seed?
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -364,9 +366,10 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# On these small images the autoencoder buys nothing: each of its five seeds lies below every seed of the pixels, and they
-# stray over nine points where k-means on the pixels strays by less than one. That it is not the seed shows in the points
-# themselves, which do not overlap; had they overlapped, one would need an interval for the difference of the two means.
+# On these small images the autoencoder buys nothing: each of its five seeds lies below every seed of the pixels, and
+# they stray over nine points where k-means on the pixels strays by less than one. That it is not the seed shows in the
+# points themselves, which do not overlap; had they overlapped, one would need an interval for the difference of the
+# two means.
 
 # %% [raw]
 # # END SOLUTION

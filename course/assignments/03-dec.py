@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Assignment 3: DEC's target and its gradient
 #
-# **You will** build a target with two knobs, derive a gradient that the chapter leaves out and check it, write the step that
-# DEC takes, find where a run went wrong, and measure how hard a target should push.
-# **Read first** the chapter *DEC*. **Time** about 100 minutes; the notebook runs in a minute on two cores, without a
-# network. **22 points**, five of which your teacher gives.
+# **You will** build a target with two knobs, derive a gradient that the chapter leaves out and check it, write the
+# step that DEC takes, find where a run went wrong, and measure how hard a target should push. **Read first** the
+# chapter *DEC*. **Time** about 100 minutes; the notebook runs in a minute on two cores, without a network. **22
+# points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
 # Hand in this notebook, saved.
@@ -124,8 +124,8 @@ def test_other_values(knobs):
 # $$s_{ij} = - \frac{\alpha + 1}{2} \log\left(1 + \frac{d_{ij}}{\alpha}\right), \qquad
 # n \frac{\partial L_C}{\partial s_{ij}} = q_{ij} - p_{ij} .$$
 #
-# Derive $\partial L_C / \partial \alpha$ for a fixed $P$ with a pencil, and write it in closed form, without autograd. Then
-# compare it with autograd.
+# Derive $\partial L_C / \partial \alpha$ for a fixed $P$ with a pencil, and write it in closed form, without autograd.
+# Then compare it with autograd.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -193,9 +193,9 @@ def test_autograd(alpha_gradient):
 #
 # **Question 3** · 3 points · 10 minutes
 #
-# Write one step of DEC on codes alone, without a network: `codes` and `centroids` are leaf tensors that `optimizer` moves.
-# Compute $Q$, its target and the loss, step, and return the loss as a number. `soft_assignment`, `target_distribution` and
-# `kl_divergence` are the library's.
+# Write one step of DEC on codes alone, without a network: `codes` and `centroids` are leaf tensors that `optimizer`
+# moves. Compute $Q$, its target and the loss, step, and return the loss as a number. `soft_assignment`,
+# `target_distribution` and `kl_divergence` are the library's.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -276,8 +276,8 @@ def test_the_force(dec_step):
 #
 # **Question 4** · 6 points · 25 minutes · find the fault
 #
-# The next cell trains, for twelve epochs, and keeps in `run` for each epoch the $q$ of all points and the $p$ that was used.
-# The loss looks fine. But from some epoch on, $P$ is no longer DEC's target. It may be that from then on
+# The next cell trains, for twelve epochs, and keeps in `run` for each epoch the $q$ of all points and the $p$ that was
+# used. The loss looks fine. But from some epoch on, $P$ is no longer DEC's target. It may be that from then on
 #
 # - **a** $P$ is that of the epoch before: it is not renewed;
 # - **b** the soft sizes $f_j$ are left out;
@@ -285,8 +285,8 @@ def test_the_force(dec_step):
 # - **d** each row of $P$ is one-hot;
 # - **e** $f_j$ is multiplied instead of divided.
 #
-# Find out with `run` alone. Write `departure(q, p)`, the largest absolute difference between `p` and DEC's target of `q`. Set
-# `first_bad` to the first epoch, counted from 0, at which $P$ is wrong, and `fault` to the letter.
+# Find out with `run` alone. Write `departure(q, p)`, the largest absolute difference between `p` and DEC's target of
+# `q`. Set `first_bad` to the first epoch, counted from 0, at which $P$ is wrong, and `fault` to the letter.
 
 # %% tags=["sealed"]
 def train_for_a_while():
@@ -381,10 +381,11 @@ def test_fault(fault):
 #
 # **Question 5** · 5 points · 20 minutes · a figure and two sentences
 #
-# `Pushed` below is DEC with your knobs. On the digits, for $a = 1.5, 2, 3, 5$ and $b = 1$, and for $a = 2$ and $b = 0$, draw
-# the accuracy **gained over the run's own start**, with the spread over at least three seeds, beside the effective number
-# of clusters at the end. Then write **two sentences**: does pushing harder help, and what would you look at to choose $a$
-# and $b$ on data without labels? (If your `knobs` does not work, use `target_distribution` for $a = 2$, $b = 1$.)
+# `Pushed` below is DEC with your knobs. On the digits, for $a = 1.5, 2, 3, 5$ and $b = 1$, and for $a = 2$ and $b = 0$,
+# draw the accuracy **gained over the run's own start**, with the spread over at least three seeds, beside the
+# effective number of clusters at the end. Then write **two sentences**: does pushing harder help, and what would you
+# look at to choose $a$ and $b$ on data without labels? (If your `knobs` does not work, use `target_distribution` for
+# $a = 2$, $b = 1$.)
 
 # %%
 class Pushed(DEC):
@@ -422,9 +423,10 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# All five settings gain about two points, and they differ by less than the spread over three seeds, so pushing harder does
-# not help in a way that these runs could show. The effective number of clusters needs no label and does respond: it falls
-# as $a$ grows and is lowest without the division by size, so I would keep $b = 1$ and an $a$ that leaves the sizes alone.
+# All five settings gain about two points, and they differ by less than the spread over three seeds, so pushing harder
+# does not help in a way that these runs could show. The effective number of clusters needs no label and does respond:
+# it falls as $a$ grows and is lowest without the division by size, so I would keep $b = 1$ and an $a$ that leaves the
+# sizes alone.
 
 # %% [raw]
 # # END SOLUTION

@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Assignment 4: IDEC's balance
 #
-# **You will** measure what a code keeps of its neighbourhoods, draw the border of the best compromises, find out which weights
-# a loss really moves, and choose γ without a label.
-# **Read first** the chapter *IDEC*. **Time** about 90 minutes; the notebook runs in a minute on two cores, without a network.
-# **20 points**, five of which your teacher gives.
+# **You will** measure what a code keeps of its neighbourhoods, draw the border of the best compromises, find out which
+# weights a loss really moves, and choose γ without a label. **Read first** the chapter *IDEC*. **Time** about 90
+# minutes; the notebook runs in a minute on two cores, without a network. **20 points**, five of which your teacher
+# gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
 # Hand in this notebook, saved.
@@ -41,8 +41,9 @@ small = {"hidden": (64,), "pretrain_epochs": 15, "batch_size": 128, "tol": 0, "v
 #
 # **Question 1** · 4 points · 20 minutes
 #
-# Trustworthiness weighs ranks. Build something plainer that anyone can picture: of the $k$ nearest neighbours of a point in
-# the input, which share is among its $k$ nearest in the code? Average it over the points. A point is not its own neighbour.
+# Trustworthiness weighs ranks. Build something plainer that anyone can picture: of the $k$ nearest neighbours of a
+# point in the input, which share is among its $k$ nearest in the code? Average it over the points. A point is not its
+# own neighbour.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -109,13 +110,14 @@ def test_by_brute_force(kept_neighbours):
 #
 # **Question 2** · 5 points · 25 minutes
 #
-# Every γ ends somewhere: at a pair $(L_R, L_C)$. A pair is *dominated* if another pair is at most as large in both losses and
-# smaller in one. What is not dominated is the border of the best compromises, the *Pareto front*: only there does a choice
-# remain to be made.
+# Every γ ends somewhere: at a pair $(L_R, L_C)$. A pair is *dominated* if another pair is at most as large in both
+# losses and smaller in one. What is not dominated is the border of the best compromises, the *Pareto front*: only
+# there does a choice remain to be made.
 #
-# `front(pairs)` returns the places of the pairs that are not dominated, in order of rising $L_R$; of two equal pairs both stay.
-# `knee(pairs)` returns the place of the pair of the front that lies furthest **below** the straight line between the front's two
-# ends, when both losses are scaled to run from 0 to 1 over the front. With fewer than three pairs on the front it is the first.
+# `front(pairs)` returns the places of the pairs that are not dominated, in order of rising $L_R$; of two equal pairs
+# both stay. `knee(pairs)` returns the place of the pair of the front that lies furthest **below** the straight line
+# between the front's two ends, when both losses are scaled to run from 0 to 1 over the front. With fewer than three
+# pairs on the front it is the first.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -204,8 +206,9 @@ def test_knee(knee):
 #
 # **Question 3** · 6 points · 25 minutes · find the fault
 #
-# A colleague's IDEC trains without a warning. Both losses fall. But its code drifts away as DEC's does, whatever γ he takes.
-# `his_losses(net, x, p)` returns his $L_R$ and $L_C$ for the points `x` and the fixed target `p`. One of these is the case:
+# A colleague's IDEC trains without a warning. Both losses fall. But its code drifts away as DEC's does, whatever γ he
+# takes. `his_losses(net, x, p)` returns his $L_R$ and $L_C$ for the points `x` and the fixed target `p`. One of these is
+# the case:
 #
 # - **a** $L_R$ does not reach the encoder;
 # - **b** $L_R$ does not reach the decoder;
@@ -213,8 +216,8 @@ def test_knee(knee):
 # - **d** $L_C$ does not reach the centroids;
 # - **e** $L_C$ reaches the decoder too.
 #
-# Write `feels(loss, net)`: a dictionary that says for `"encoder"`, `"decoder"` and `"centroids"` whether any of its parameters
-# has a gradient of `loss` that is not zero. Set `fault` to a letter.
+# Write `feels(loss, net)`: a dictionary that says for `"encoder"`, `"decoder"` and `"centroids"` whether any of its
+# parameters has a gradient of `loss` that is not zero. Set `fault` to a letter.
 
 # %% tags=["sealed"]
 def his_losses(net, x, p):
@@ -303,11 +306,12 @@ def test_fault(fault):
 #
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
-# Train IDEC on `x` for γ = 0, 0.03, 0.1, 0.3, 1, 3, 10, from one seed's first phase. A fitted model's `history_[-1]["losses"]` has the
-# two losses of the last epoch. Draw twice, with front and knee marked: the pairs $(L_R, L_C)$, and the pairs
-# $(L_R, W/T)$, where `within_share` gives $W/T$ of the code, the share of its scatter that lies within clusters. Write beside
-# each pair its share of kept neighbours. Then write **two sentences**: why can the first picture not be used to choose γ, and
-# which γ would you take by the second, believing what? Only then look at the accuracies.
+# Train IDEC on `x` for γ = 0, 0.03, 0.1, 0.3, 1, 3, 10, from one seed's first phase. A fitted model's
+# `history_[-1]["losses"]` has the two losses of the last epoch. Draw twice, with front and knee marked: the pairs
+# $(L_R, L_C)$, and the pairs $(L_R, W/T)$, where `within_share` gives $W/T$ of the code, the share of its scatter that
+# lies within clusters. Write beside each pair its share of kept neighbours. Then write **two sentences**: why can the
+# first picture not be used to choose γ, and which γ would you take by the second, believing what? Only then look at
+# the accuracies.
 
 # %%
 def within_share(z, labels):
@@ -339,10 +343,10 @@ print(dict(zip(weights, np.round(accuracies, 3), strict=True)))
 # END SOLUTION
 
 # %% [markdown]
-# In the first picture γ = 0 dominates all, because each run is measured against its own target: the more γ sharpens the
-# assignments, the sharper is the target and the larger the divergence from it, so $L_C$ is no common yardstick. By the second
-# I would take the γ of the knee, believing that a compact code has better clusters and that both axes matter equally over the
-# range that I happened to try.
+# In the first picture γ = 0 dominates all, because each run is measured against its own target: the more γ sharpens
+# the assignments, the sharper is the target and the larger the divergence from it, so $L_C$ is no common yardstick. By
+# the second I would take the γ of the knee, believing that a compact code has better clusters and that both axes
+# matter equally over the range that I happened to try.
 
 # %% [raw]
 # # END SOLUTION

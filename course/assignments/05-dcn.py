@@ -6,10 +6,9 @@
 # %% [markdown]
 # # Assignment 5: DCN's trap
 #
-# **You will** fool DCN's loss by hand, split the fall of a loss into what is real and what is not, find the broken turn of a
-# run, and say what a smaller loss is worth.
-# **Read first** the chapter *DCN*. **Time** about 85 minutes; the notebook runs in a minute on two cores, without a network.
-# **20 points**, five of which your teacher gives.
+# **You will** fool DCN's loss by hand, split the fall of a loss into what is real and what is not, find the broken
+# turn of a run, and say what a smaller loss is worth. **Read first** the chapter *DCN*. **Time** about 85 minutes; the
+# notebook runs in a minute on two cores, without a network. **20 points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
 # Hand in this notebook, saved.
@@ -43,10 +42,10 @@ small = {"hidden": (64,), "pretrain_epochs": 15, "batch_size": 128, "tol": 0, "v
 #
 # **Question 1** · 4 points · 20 minutes
 #
-# Make DCN's clustering loss a hundred times smaller without making anything better. `shrunk(net, a)` returns a **copy** of the
-# network whose codes are `a` times those of `net` and whose reconstructions are the same, whatever the point. So $L_R$ stays,
-# and with centroids that follow, $L_C$ is multiplied by $a^2$. Encoder and decoder are `nn.Sequential`; the last layer of the
-# one and the first layer of the other are linear. The given network has to stay as it is.
+# Make DCN's clustering loss a hundred times smaller without making anything better. `shrunk(net, a)` returns a **copy**
+# of the network whose codes are `a` times those of `net` and whose reconstructions are the same, whatever the point. So
+# $L_R$ stays, and with centroids that follow, $L_C$ is multiplied by $a^2$. Encoder and decoder are `nn.Sequential`; the
+# last layer of the one and the first layer of the other are linear. The given network has to stay as it is.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -126,10 +125,10 @@ def test_another_network(shrunk):
 #
 # **Question 2** · 5 points · 20 minutes
 #
-# Let $W$ be the mean squared distance of the codes to the means of their clusters, and $T$ that to the mean of all codes. Then
-# $\log W = \log T + \log (W/T)$: a size and a shape. When a run takes $(z_0, c_0)$ to $(z_1, c_1)$, the fall of $\log W$ is the
-# fall of the size and the fall of the shape. Only the second is clustering. `fall(z0, labels0, z1, labels1)` returns the two, size
-# first; they are positive where something fell.
+# Let $W$ be the mean squared distance of the codes to the means of their clusters, and $T$ that to the mean of all
+# codes. Then $\log W = \log T + \log (W/T)$: a size and a shape. When a run takes $(z_0, c_0)$ to $(z_1, c_1)$, the fall
+# of $\log W$ is the fall of the size and the fall of the shape. Only the second is clustering.
+# `fall(z0, labels0, z1, labels1)` returns the two, size first; they are positive where something fell.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -211,9 +210,9 @@ def test_both(fall):
 #
 # **Question 3** · 6 points · 25 minutes · find the fault
 #
-# DCN takes turns: assign the mini-batch, move the codes, move the centroids by running means. The next cell does so for
-# codes alone. `run` holds, for each mini-batch, the codes `z`, the clusters `labels` that were used, and centroids and counts
-# before and after: `old`, `new`, `old_counts`, `new_counts`. One turn is wrong:
+# DCN takes turns: assign the mini-batch, move the codes, move the centroids by running means. The next cell does so
+# for codes alone. `run` holds, for each mini-batch, the codes `z`, the clusters `labels` that were used, and centroids
+# and counts before and after: `old`, `new`, `old_counts`, `new_counts`. One turn is wrong:
 #
 # - **a** a code is not given to its nearest centroid;
 # - **b** a centroid moves to the mean of the mini-batch's codes, without its past;
@@ -221,9 +220,10 @@ def test_both(fall):
 # - **d** a cluster that gets no code of the mini-batch moves all the same;
 # - **e** a centroid moves away from its codes, by the right amount.
 #
-# Write `weight_of_new(step, j)`: the share $w$ for which $\mu_j^{\text{new}} = (1 - w)\, \mu_j^{\text{old}} + w\, \bar z_j$, where
-# $\bar z_j$ is the mean of the codes of cluster $j$ in the step. (Solve it by least squares over the coordinates. It is 0 for a
-# cluster without codes.) Which $w$ does DCN ask for? Set `fault` to a letter.
+# Write `weight_of_new(step, j)`: the share $w$ for which
+# $\mu_j^{\text{new}} = (1 - w)\, \mu_j^{\text{old}} + w\, \bar z_j$, where $\bar z_j$ is the mean of the codes of
+# cluster $j$ in the step. (Solve it by least squares over the coordinates. It is 0 for a cluster without codes.) Which
+# $w$ does DCN ask for? Set `fault` to a letter.
 
 # %% tags=["sealed"]
 def train_in_turns():
@@ -328,9 +328,9 @@ def test_fault(fault):
 #
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
-# Train DCN on `x` with λ = 0.01, 0.1, 1, 10, 100, fifteen epochs each, from the same first phase (`epochs=0` gives its end).
-# Draw, against λ, the fall of $\log W$ as two parts, size and shape, and beside it the accuracy. Then write **two sentences**:
-# which part of the fall did λ buy, and what would a paper hide that reports the clustering loss alone?
+# Train DCN on `x` with λ = 0.01, 0.1, 1, 10, 100, fifteen epochs each, from the same first phase (`epochs=0` gives its
+# end). Draw, against λ, the fall of $\log W$ as two parts, size and shape, and beside it the accuracy. Then write **two
+# sentences**: which part of the fall did λ buy, and what would a paper hide that reports the clustering loss alone?
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -354,9 +354,9 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# A larger λ buys mostly size: three quarters of the fall of $\log W$ are a smaller code, and the accuracy goes down while
-# the loss does. A paper that reports the clustering loss alone would hide that most of its fall is a change of unit, which
-# costs nothing and finds no cluster.
+# A larger λ buys mostly size: three quarters of the fall of $\log W$ are a smaller code, and the accuracy goes down
+# while the loss does. A paper that reports the clustering loss alone would hide that most of its fall is a change of
+# unit, which costs nothing and finds no cluster.
 
 # %% [raw]
 # # END SOLUTION

@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Assignment 6: DEPICT's balance
 #
-# **You will** dial the balance of a target to a wanted number of clusters, write the loss of a noisy answer, read from a run
-# which balance it really used, and show what balance does to classes that are not balanced.
-# **Read first** the chapter *DEPICT*. **Time** about 90 minutes; the notebook runs in a minute on two cores, without a
-# network. **20 points**, five of which your teacher gives.
+# **You will** dial the balance of a target to a wanted number of clusters, write the loss of a noisy answer, read from
+# a run which balance it really used, and show what balance does to classes that are not balanced. **Read first** the
+# chapter *DEPICT*. **Time** about 90 minutes; the notebook runs in a minute on two cores, without a network. **20
+# points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
 # Hand in this notebook, saved.
@@ -39,9 +39,10 @@ p = (2 * torch.randn(500, 6, dtype=torch.float64) + torch.tensor([2.0, 1.0, 0.5,
 # DEPICT divides by $f^{1/2}$, and the exact minimum by $f$. In general $q_{ik} \propto p_{ik} / f_k^{\beta}$ with
 # $f_k = \sum_i p_{ik}$, and rows that sum to one. Build this `dialled(p, beta)`.
 #
-# How strongly does it balance? The *effective number of clusters* is $e^H$, where $H$ is the entropy (in nats) of the shares
-# $\frac1n \sum_i q_{ik}$. It grows with β from 0 to 1. Build `beta_for(p, wanted)`: the β in $[0, 1]$ at which the target's
-# effective number is `wanted`, to a ten-thousandth in β, by bisection. What cannot be reached gets the nearer end.
+# How strongly does it balance? The *effective number of clusters* is $e^H$, where $H$ is the entropy (in nats) of the
+# shares $\frac1n \sum_i q_{ik}$. It grows with β from 0 to 1. Build `beta_for(p, wanted)`: the β in $[0, 1]$ at which the
+# target's effective number is `wanted`, to a ten-thousandth in β, by bisection. What cannot be reached gets the nearer
+# end.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -146,9 +147,9 @@ def test_beta_for(beta_for):
 #
 # **Question 2** · 4 points · 15 minutes
 #
-# Write the loss of one mini-batch. From the **clean** logits come the answers and their target, by `balanced_target`; the **noisy**
-# logits have to give that target. It is the cross-entropy, a sum over clusters and a mean over points, and no gradient reaches
-# the network through the target.
+# Write the loss of one mini-batch. From the **clean** logits come the answers and their target, by `balanced_target`;
+# the **noisy** logits have to give that target. It is the cross-entropy, a sum over clusters and a mean over points,
+# and no gradient reaches the network through the target.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -215,14 +216,15 @@ def test_gradients(noisy_loss):
 #
 # **Question 3** · 6 points · 30 minutes · find the fault
 #
-# In the next cell a softmax layer is trained towards its own targets. `run` has, for each epoch, the answers `p` of all points and
-# the target `q` that was used. Until some epoch all is as it should be, β = ½. Then the large clusters begin to grow at the cost of the small. Every
-# target is of the form $q_{ik} \propto p_{ik} f_k^{-\beta}$, with one β an epoch. So
+# In the next cell a softmax layer is trained towards its own targets. `run` has, for each epoch, the answers `p` of all
+# points and the target `q` that was used. Until some epoch all is as it should be, β = ½. Then the large clusters
+# begin to grow at the cost of the small. Every target is of the form $q_{ik} \propto p_{ik} f_k^{-\beta}$, with one β
+# an epoch. So
 #
 # $$\log q_{ik} - \log p_{ik} = -\beta \log f_k + \text{something that is the same for all } k .$$
 #
-# Write `beta_of(p, q)`, which reads β from the two matrices. Set `first_bad` to the first epoch, counted from 0, that is wrong, and
-# `beta_used` to its β.
+# Write `beta_of(p, q)`, which reads β from the two matrices. Set `first_bad` to the first epoch, counted from 0, that is
+# wrong, and `beta_used` to its β.
 
 # %% tags=["sealed"]
 def drift():
@@ -323,10 +325,10 @@ def test_fault(first_bad, beta_used):
 #
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
-# Take all zeros and a share $r$ of the ones, fours and sevens of the digits, for $r = 1, 0.3, 0.1$. Train DEPICT, $K = 4$, with
-# `target="balanced"` and with `target="plain"`, five seeds each (`small` has a quick setting). Draw for each $r$ and target the
-# share of the points that lies in the **largest** cluster, beside the share of zeros in the data. Then write **two sentences**: what
-# does balance do to the zeros, and how would you notice it without labels?
+# Take all zeros and a share $r$ of the ones, fours and sevens of the digits, for $r = 1, 0.3, 0.1$. Train DEPICT,
+# $K = 4$, with `target="balanced"` and with `target="plain"`, five seeds each (`small` has a quick setting). Draw for each
+# $r$ and target the share of the points that lies in the **largest** cluster, beside the share of zeros in the data.
+# Then write **two sentences**: what does balance do to the zeros, and how would you notice it without labels?
 
 # %%
 small = {"hidden": (64,), "pretrain_epochs": 30, "start_epochs": 10, "epochs": 15, "lr": 3e-4, "batch_size": 64, "tol": 0}
@@ -354,10 +356,10 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# Where the classes are equal the two targets do the same; where four points in five are zeros, the largest cluster of the
-# plain target holds nearly all of them, and that of the balanced target fewer: balance has split the zeros. Without labels I
-# would compare the sizes of runs with and without balance, since a border that moves with the target was placed by the target
-# and not by the points.
+# Where the classes are equal the two targets do the same; where four points in five are zeros, the largest cluster of
+# the plain target holds nearly all of them, and that of the balanced target fewer: balance has split the zeros.
+# Without labels I would compare the sizes of runs with and without balance, since a border that moves with the target
+# was placed by the target and not by the points.
 
 # %% [raw]
 # # END SOLUTION

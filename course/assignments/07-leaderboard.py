@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Assignment 7: reading a leaderboard
 #
-# **You will** say how sure the first place of a table is, list what makes two of its rows incomparable, audit a folder of runs
-# in which somebody has helped himself, and write down one claim that the book's records carry and one that they don't.
-# **Read first** the chapter *The leaderboard*. **Time** about 95 minutes; the notebook trains nothing and runs in seconds,
-# without a network. **21 points**, five of which your teacher gives.
+# **You will** say how sure the first place of a table is, list what makes two of its rows incomparable, audit a folder
+# of runs in which somebody has helped himself, and write down one claim that the book's records carry and one that
+# they don't. **Read first** the chapter *The leaderboard*. **Time** about 95 minutes; the notebook trains nothing and
+# runs in seconds, without a network. **21 points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
 # Hand in this notebook, saved.
@@ -44,11 +44,12 @@ for method, some in scores.items():
 #
 # **Question 1** · 5 points · 25 minutes
 #
-# A table has a first row. Would it still be first with other seeds? Draw five seeds from the five with replacement, **the same
-# for all rows**, since runs of one seed share a start; average; note who is first. In how many of the draws is it each row?
+# A table has a first row. Would it still be first with other seeds? Draw five seeds from the five with replacement,
+# **the same for all rows**, since runs of one seed share a start; average; note who is first. In how many of the draws
+# is it each row?
 #
-# `chance_first(scores, draws, seed)` takes a dictionary from names to equally long lists of scores, in the order of the seeds, and
-# returns a dictionary from names to shares. If several rows are first, they share the draw equally.
+# `chance_first(scores, draws, seed)` takes a dictionary from names to equally long lists of scores, in the order of the
+# seeds, and returns a dictionary from names to shares. If several rows are first, they share the draw equally.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -124,13 +125,13 @@ def test_counted(chance_first):
 #
 # **Question 2** · 4 points · 20 minutes
 #
-# `board()` has every row of the leaderboard, published and ours, as a dictionary. Two rows are not alike if they differ in the
-# data set, in the number of points, in what was added to the paper's method, in pretraining on other data, or in whether labels
-# had a say (`chosen` is not `None`). `differences(a, b)` returns the set of those of the words `"data"`, `"n"`, `"added"`,
-# `"pretraining"`, `"chosen"` that apply; what was added counts as a set, whatever its order.
+# `board()` has every row of the leaderboard, published and ours, as a dictionary. Two rows are not alike if they differ
+# in the data set, in the number of points, in what was added to the paper's method, in pretraining on other data, or
+# in whether labels had a say (`chosen` is not `None`). `differences(a, b)` returns the set of those of the words `"data"`,
+# `"n"`, `"added"`, `"pretraining"`, `"chosen"` that apply; what was added counts as a set, whatever its order.
 #
-# `nearest(row, rows)` returns, of all **published** rows (`whose` is `"published"`) of the same method, the one with the fewest
-# differences; the first of several; `None` if there is none.
+# `nearest(row, rows)` returns, of all **published** rows (`whose` is `"published"`) of the same method, the one with the
+# fewest differences; the first of several; `None` if there is none.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -217,17 +218,17 @@ def test_nearest(nearest):
 #
 # **Question 3** · 7 points · 30 minutes · find the fault
 #
-# The next cell takes the records of five methods on the 10,000 digits and spoils four of them, each in its own way. `spoiled` maps
-# the method to its records. The four ways are
+# The next cell takes the records of five methods on the 10,000 digits and spoils four of them, each in its own way.
+# `spoiled` maps the method to its records. The four ways are
 #
 # - `"missing"`: a seed of 0, …, 4 is not there;
 # - `"copied"`: two seeds have the same run: the same accuracy, NMI and sizes of clusters;
 # - `"mislabelled"`: the variant says `augment=None`, and the parameters say otherwise;
 # - `"impossible"`: the accuracy is higher than any clustering with these sizes of clusters could reach.
 #
-# For the last, sort the sizes of the clusters and of the classes: at most $\sum_k \min(s_{(k)}, d_{(k)})$ points can be right under a
-# one-to-one map. `audit(group)` returns the set of those of the four words that apply to a list of records. Set `suspects` to a
-# dictionary from the four methods to their word.
+# For the last, sort the sizes of the clusters and of the classes: at most $\sum_k \min(s_{(k)}, d_{(k)})$ points can be
+# right under a one-to-one map. `audit(group)` returns the set of those of the four words that apply to a list of
+# records. Set `suspects` to a dictionary from the four methods to their word.
 
 # %%
 class_sizes = np.bincount(load("mnist-10k").y)
@@ -345,9 +346,10 @@ def test_suspects(suspects):
 #
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
-# Draw the five runs of each row of `scores` as points, joined from row to row where they share a seed, and write the share of
-# `chance_first` above each row. Then write **two sentences**: a claim of the form "A is better than B on these digits" that the
-# runs carry, with the evidence; and one that a reader of the means would make and that the runs do not carry.
+# Draw the five runs of each row of `scores` as points, joined from row to row where they share a seed, and write the
+# share of `chance_first` above each row. Then write **two sentences**: a claim of the form "A is better than B on these
+# digits" that the runs carry, with the evidence; and one that a reader of the means would make and that the runs do
+# not carry.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -365,9 +367,9 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# IDEC is better than k-means on the code that it starts from: the two share a first phase, and for each of the five seeds its
-# point lies above. That the autoencoder with k-means is better than a Gaussian mixture on principal components, as the means
-# say, is not carried: on two of five seeds it is worse, and one lucky start makes its lead.
+# IDEC is better than k-means on the code that it starts from: the two share a first phase, and for each of the five
+# seeds its point lies above. That the autoencoder with k-means is better than a Gaussian mixture on principal
+# components, as the means say, is not carried: on two of five seeds it is worse, and one lucky start makes its lead.
 
 # %% [raw]
 # # END SOLUTION

@@ -6,16 +6,17 @@
 # %% [markdown]
 # # Assignment 8: a project on your own data
 #
-# **You will** bring data of your own, write down what you will do before you do it, test whether a pipeline has seen the labels,
-# and report what you found, as it is.
-# **Read first** any three chapters on methods, and *Metrics*. **Time** four hours, in several sittings. **24 points**, eleven of
-# which your teacher gives, by the rubric that the guide for teachers has and you may see.
+# **You will** bring data of your own, write down what you will do before you do it, test whether a pipeline has seen
+# the labels, and report what you found, as it is. **Read first** any three chapters on methods, and *Metrics*.
+# **Time** four hours, in several sittings. **24 points**, eleven of which your teacher gives, by the rubric that the
+# guide for teachers has and you may see.
 #
-# Everything here runs on a stand-in, 178 bottles of wine that come with scikit-learn, so that you can begin without data. Replace
-# every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.
+# Everything here runs on a stand-in, 178 bottles of wine that come with scikit-learn, so that you can begin without
+# data. Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand
+# in.
 #
-# The notebook must run in five minutes on two cores, without a network and on a machine that has not your files: keep at most
-# 2,000 points, and put them **into the notebook** or beside it as one `.npz` file that you hand in with it.
+# The notebook must run in five minutes on two cores, without a network and on a machine that has not your files: keep
+# at most 2,000 points, and put them **into the notebook** or beside it as one `.npz` file that you hand in with it.
 
 # %%
 import matplotlib.pyplot as plt
@@ -36,9 +37,10 @@ from dclib.metrics import clustering_accuracy, nmi
 #
 # **Question 1** · 3 points · 60 minutes
 #
-# `mine()` returns `(x, y)`. `x` is a float array (n, D), with at least 150 different points, at least four features, nothing
-# missing, and no feature that never varies. `y` has something that is known about each point and that no method will see; at
-# least two values, none in fewer than five points. Where did the data come from, and who may use them? Say so in a comment.
+# `mine()` returns `(x, y)`. `x` is a float array (n, D), with at least 150 different points, at least four features,
+# nothing missing, and no feature that never varies. `y` has something that is known about each point and that no
+# method will see; at least two values, none in fewer than five points. Where did the data come from, and who may use
+# them? Say so in a comment.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -121,7 +123,8 @@ def test_known(mine):
 # - `"score"`: a function `(y, labels) → number`, used once, at the end;
 # - `"claim"`: the sentence that you expect to be true, and what result would prove it wrong.
 #
-# Put it together from parts of your own, above. `run(protocol, x)` returns, for each name, an array of labels (seeds, n). It does not take `y`.
+# Put it together from parts of your own, above. `run(protocol, x)` returns, for each name, an array of labels (seeds,
+# n). It does not take `y`.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -215,12 +218,12 @@ def test_another_protocol(run):
 #
 # **Question 3** · 6 points · 45 minutes · find the fault
 #
-# `pipelines` holds four pipelines of colleagues. Each takes `(x, y, seed)` and returns labels; each says that it needs `y` only
-# to report a score. Some use it. What a pipeline finds must not change when `y` does.
+# `pipelines` holds four pipelines of colleagues. Each takes `(x, y, seed)` and returns labels; each says that it needs
+# `y` only to report a score. Some use it. What a pipeline finds must not change when `y` does.
 #
-# Write `leaks(pipeline, x, y)`: does the pipeline's answer depend on `y`? A pipeline may draw random numbers, but only from its seed. Some
-# use `y` in such a small way that one other `y` may not show it. Set `leaky` to the set of the names of the pipelines that
-# leak on the bottles of wine.
+# Write `leaks(pipeline, x, y)`: does the pipeline's answer depend on `y`? A pipeline may draw random numbers, but only
+# from its seed. Some use `y` in such a small way that one other `y` may not show it. Set `leaky` to the set of the
+# names of the pipelines that leak on the bottles of wine.
 
 # %% tags=["sealed"]
 def honest(x, y, seed):
@@ -338,8 +341,8 @@ def test_leaky(leaky):
 #
 # **Question 4** · 5 points · 30 minutes · a figure and two sentences
 #
-# Now use `y`, once. Draw the score of every run of every method as a point, runs of one seed joined. Then write **two sentences**:
-# does the claim of your protocol stand, and what is the simplest thing that would explain the result?
+# Now use `y`, once. Draw the score of every run of every method as a point, runs of one seed joined. Then write **two
+# sentences**: does the claim of your protocol stand, and what is the simplest thing that would explain the result?
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -353,9 +356,9 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# The claim falls: DEC is below k-means on every one of the five seeds. The simplest explanation is that the classes of these
-# bottles are nearly round once the features are scaled, so that there is nothing for a network to straighten, and 178 points to
-# learn it from.
+# The claim falls: DEC is below k-means on every one of the five seeds. The simplest explanation is that the classes of
+# these bottles are nearly round once the features are scaled, so that there is nothing for a network to straighten,
+# and 178 points to learn it from.
 
 # %% [raw]
 # # END SOLUTION
@@ -374,18 +377,20 @@ plt.show()
 #
 # **Question 5** · 6 points · 60 minutes
 #
-# On one page, for somebody who owns the data and knows no clustering: what was asked, what was done, what was found, how sure it
-# is, and **what you tried that did not work**. Name each number's run. Say what would have made you drop the project.
+# On one page, for somebody who owns the data and knows no clustering: what was asked, what was done, what was found,
+# how sure it is, and **what you tried that did not work**. Name each number's run. Say what would have made you drop
+# the project.
 
 # %% [raw]
 # # BEGIN SOLUTION
 
 # %% [markdown]
-# *What was asked.* Do chemical analyses alone fall into groups, and are the groups the three cultivars? *What was done.* The
-# thirteen features were scaled; k-means and DEC were run with K = 3 and seeds 0 to 4, and compared with the cultivars once. *What
-# was found.* Both find the cultivars almost, k-means a little better; question 4 has every run. *How sure.* Five seeds on one set
-# of bottles: the difference is the same for all seeds, and says nothing about other cellars. *What did not work.* Without scaling
-# one feature, proline, decides everything. I would have dropped the project if clusters of permuted columns had looked the same.
+# *What was asked.* Do chemical analyses alone fall into groups, and are the groups the three cultivars? *What was
+# done.* The thirteen features were scaled; k-means and DEC were run with K = 3 and seeds 0 to 4, and compared with the
+# cultivars once. *What was found.* Both find the cultivars almost, k-means a little better; question 4 has every run.
+# *How sure.* Five seeds on one set of bottles: the difference is the same for all seeds, and says nothing about other
+# cellars. *What did not work.* Without scaling one feature, proline, decides everything. I would have dropped the
+# project if clusters of permuted columns had looked the same.
 
 # %% [raw]
 # # END SOLUTION
