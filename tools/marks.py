@@ -17,7 +17,7 @@ from tools.course import OUT
 
 def columns(questions: list[dict]) -> list[str]:
     """Return the heading of each question's column."""
-    return [q["name"] + (f" (by hand, of {q['points']})" if q["manual"] else "") for q in questions]
+    return [q["name"] + (f" by hand (of {q['points']})" if q["manual"] else "") for q in questions]
 
 
 def row(path: Path, archive: Path, questions: list[dict]) -> dict[str, object]:

@@ -133,7 +133,8 @@ WRONG = [
         "q1",
         3,
         "means = table[:, index].mean(axis=2)",
-        "means = np.stack([np.random.default_rng(int(1e6 * row[0])).choice(row, index.shape).mean(axis=1) for row in table])",
+        "rngs = [np.random.default_rng(i) for i in range(len(table))]\n"
+        "    means = np.stack([rng.choice(row, index.shape).mean(axis=1) for rng, row in zip(rngs, table)])",
     ),
     Wrong(
         "one other y, one seed: a small leak is missed",
