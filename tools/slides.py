@@ -1,9 +1,9 @@
 """Make slides of chapters, by nbconvert and reveal.js, from the chapters' own equations, code, pictures and sentences.
 
-``course/slides.yml`` says what is on a slide, by section and by cell; only the titles are written there. All the prose of
-the section becomes the speaker's notes (press S). The source is the plain notebook that the site's build makes, in which
-numbers and references are resolved. reveal.js comes from the package sphinx-revealjs and MathJax from the built site, so
-that slides read without a network.
+``course/slides.yml`` says what is on a slide, by section and by cell; only the titles are written there. All the prose
+of the section becomes the speaker's notes (press S). The source is the plain notebook that the site's build makes, in
+which numbers and references are resolved. reveal.js comes from the package sphinx-revealjs and MathJax from the built
+site, so that slides read without a network.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import nbformat
 import sphinx_revealjs
 import yaml
 from nbconvert import SlidesExporter
+from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -75,11 +76,12 @@ def code_cell(cell: NotebookNode, shown: str) -> NotebookNode:
     for output in cell.outputs if shown == "output" else []:
         kind = next((kind for kind in KEPT if kind in output.get("data", {})), None)
         if kind:
-            outputs.append({"output_type": "display_data", "metadata": {}, "data": {kind: output.data[kind]}})
-    made = new_code_cell(cell.source if shown == "code" else "", outputs=[nbformat.from_dict(o) for o in outputs])
+            text = output.data[kind].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+            outputs.append(nbformat.from_dict({"output_type": "display_data", "metadata": {}, "data": {kind: text}}))
     if shown == "output" and not outputs:
         raise ValueError(f"cell {cell.id} has no picture or table")
-    made.metadata["shown"] = shown
+    made = new_code_cell(cell.source if shown == "code" else "", outputs=outputs)
+    made.metadata["tags"] = ["output-alone"] if shown == "output" else []
     return made
 
 
@@ -138,6 +140,8 @@ def html(nb: NotebookNode) -> str:
     exporter = SlidesExporter(extra_template_basedirs=[str(TEMPLATES)], template_name="slides")
     exporter.reveal_url_prefix, exporter.reveal_theme, exporter.reveal_number = "reveal.js", "white", "c/t"
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
+    bare = TagRemovePreprocessor(enabled=True, remove_input_tags={"output-alone"})
+    exporter.register_preprocessor(bare, enabled=True)
     return exporter.from_notebook_node(nb)[0]
 
 
