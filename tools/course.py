@@ -7,8 +7,11 @@ what the run does and not in its source.
 
 import argparse
 import base64
+import contextlib
 import json
+import os
 import re
+import resource
 import sys
 import tempfile
 import textwrap
@@ -19,16 +22,18 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from nbclient import NotebookClient
 from nbformat import NotebookNode
 from otter.assign import main as otter_assign
 from otter.test_files import ExceptionTestFile
 
 from tools.chapters import ROOT, tags
-from tools.execute import KERNEL, LANGUAGE
+from tools.execute import KERNEL, LANGUAGE, kernel_environment, machine
 from tools.sync import urls
 
 MASTERS = ROOT / "course" / "assignments"
 OUT = ROOT / "_build" / "course"
+RUNTIMES = ROOT / "course" / "runtimes.json"
 HEADING = re.compile(
     r"^## (?P<title>.+)\n\n\*\*Question (?P<number>\d+)\*\* · (?P<points>\d+) points? · (?P<minutes>\d+) minutes", re.M
 )
@@ -179,6 +184,29 @@ def finish(nb: NotebookNode, name: str, sealed: bool) -> NotebookNode:
     return nb
 
 
+@contextlib.contextmanager
+def kernels(profile: str = "book") -> Iterator[None]:
+    """Give kernels that others start the environment of the book's own: quiet, and with this checkout's package."""
+    before = dict(os.environ)
+    with kernel_environment(profile) as env:
+        os.environ.update(env)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def processor_seconds(solution: NotebookNode) -> float:
+    """Run a solution in an empty folder and return the seconds of processor time that it took, start and all."""
+    nb, before = nbformat.from_dict(solution), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as folder, kernel_environment("book") as env:
+        where = {"metadata": {"path": folder}}
+        NotebookClient(nb, timeout=900, kernel_name="python3", resources=where).execute(env=env)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def assign(path: Path, check: bool = False) -> Assignment:
     """Build one assignment from its master; with ``check``, grade the solution by otter's own autograder.
 
@@ -197,7 +225,8 @@ def assign(path: Path, check: bool = False) -> Assignment:
         needs = f'requirements: ["dclib @ git+{urls(ROOT)["Repository"]}"]\n'  # of the machine that grades
         (work / "otter.yml").write_text(shared + needs, encoding="utf-8")
         nbformat.write(master, work / f"{name}.ipynb")
-        otter_assign(str(work / f"{name}.ipynb"), str(work / "dist"), no_pdfs=True, no_run_tests=not check)
+        with kernels():
+            otter_assign(str(work / f"{name}.ipynb"), str(work / "dist"), no_pdfs=True, no_run_tests=not check)
         made = work / "dist"
         both = {kind: nbformat.read(made / kind / f"{name}.ipynb", 4) for kind in ("student", "autograder")}
         archive = next((made / "autograder").glob("*.zip")).read_bytes()
@@ -232,12 +261,20 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.course", description=__doc__.splitlines()[0])
     parser.add_argument("masters", nargs="*", type=Path, help="masters (default: all)")
     parser.add_argument("--fast", action="store_true", help="do not grade the solutions")
+    parser.add_argument(
+        "--time", action="store_true", help="measure how long solutions run, for the guide (not graded)"
+    )
     args = parser.parse_args(argv)
+    taken = json.loads(RUNTIMES.read_text()) if RUNTIMES.is_file() else {}
     for path in args.masters or masters():
-        built = assign(path, check=not args.fast)
+        built = assign(path, check=not (args.fast or args.time))
+        if args.time:
+            taken[built.name] = {"seconds": round(processor_seconds(built.solution), 1), "machine": machine()}
         write(built)
         minutes = sum(question.minutes for question in built.questions)
         print(f"{built.name}: {len(built.questions)} questions, {built.points} points, {minutes} minutes", flush=True)
+    if args.time:
+        RUNTIMES.write_text(json.dumps(dict(sorted(taken.items())), indent=1) + "\n")
     return 0
 
 

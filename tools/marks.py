@@ -12,7 +12,7 @@ from pathlib import Path
 
 from otter.api import grade_submission
 
-from tools.course import OUT
+from tools.course import OUT, kernels
 
 
 def columns(questions: list[dict]) -> list[str]:
@@ -25,7 +25,8 @@ def row(path: Path, archive: Path, questions: list[dict]) -> dict[str, object]:
     marked: dict[str, object] = {"submission": path.name, **dict.fromkeys(columns(questions), "")}
     machine = {q["name"]: 0.0 for q in questions if not q["manual"]}
     try:
-        results = grade_submission(str(path), str(archive), quiet=True)
+        with kernels():
+            results = grade_submission(str(path), str(archive), quiet=True)
         machine |= {name: round(results.get_result(name).score, 3) for name in machine}
     except Exception as error:  # a broken notebook must not stop the others
         marked["trouble"] = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -180,6 +180,15 @@ def test_the_archive_names_what_a_grader_must_install(tmp_path: Path) -> None:
         assert "dclib @ git+https://" in archive.read("environment.yml").decode()
 
 
+def test_run_times_in_the_guide_are_the_measured_ones() -> None:
+    text = (ROOT / "book" / "course" / "teaching.md").read_text(encoding="utf-8")
+    taken = json.loads(course.RUNTIMES.read_text(encoding="utf-8"))
+    assert list(taken) == NAMES
+    for name, found in taken.items():
+        assert f"| {name} | {found['seconds']:.0f} s |" in text, name
+        assert found["seconds"] < 2 * 300, "five minutes on two cores"
+
+
 # --- the student ---
 
 
