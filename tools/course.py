@@ -37,11 +37,12 @@ RUNTIMES = ROOT / "course" / "runtimes.json"
 HEADING = re.compile(
     r"^## (?P<title>.+)\n\n\*\*Question (?P<number>\d+)\*\* · (?P<points>\d+) points? · (?P<minutes>\d+) minutes", re.M
 )
+CHAPTER = re.compile(r"\]\(book:([\w/]+)\)")  # a link to a chapter; the book's address is in pyproject.toml
 SETUP = '''\
 # Install what a bare machine lacks, and unpack the tests that this notebook carries. Nothing to read here.
 import base64, importlib.util, json, os, zlib
 
-for module, wanted in {{"dclib": "dclib @ git+{repository}", "otter": "otter-grader>=6"}}.items():
+for module, wanted in {{"dclib": "dclib @ git+{repository}", "otter": "otter-grader>=7"}}.items():
     if importlib.util.find_spec(module) is None:
         %pip install -q "{{wanted}}"
 tests = """
@@ -136,8 +137,10 @@ def read(path: Path) -> NotebookNode:
     nb = jupytext.read(path, fmt="py:percent")
     nb.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     nb.nbformat, nb.nbformat_minor = 4, 5
+    book = urls(ROOT)["Book"].rstrip("/")
     for number, cell in enumerate(nb.cells):
         cell.id = f"{path.stem}-{number:03}"
+        cell.source = CHAPTER.sub(rf"]({book}/notebooks/\1.html)", cell.source)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return nb

@@ -8,7 +8,7 @@
 #
 # **You will** build a score that does not forget small classes, say how sure a difference between two methods is, find
 # out what a colleague really computed, and show in one figure which score is blind. **Read first** the chapter
-# *Metrics*. **Time** about 80 minutes; the notebook runs in half a minute on two cores, without a network. **20
+# [Metrics](book:foundations/metrics). **Time** about 80 minutes; the notebook runs in half a minute on two cores, without a network. **20
 # points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.

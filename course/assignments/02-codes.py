@@ -8,7 +8,7 @@
 #
 # **You will** measure a code on points that it has not seen, choose between partitions without a label, find out what
 # a colleague's optimiser really trains, and show what the autoencoder is worth beside the luck of the seed. **Read
-# first** the chapter *Autoencoder + k-means*. **Time** about 85 minutes; the notebook runs in a minute on two cores,
+# first** the chapter [Autoencoder + k-means](book:autoencoders/autoencoder_kmeans). **Time** about 85 minutes; the notebook runs in a minute on two cores,
 # without a network. **20 points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.

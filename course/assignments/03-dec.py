@@ -8,7 +8,7 @@
 #
 # **You will** build a target with two knobs, derive a gradient that the chapter leaves out and check it, write the
 # step that DEC takes, find where a run went wrong, and measure how hard a target should push. **Read first** the
-# chapter *DEC*. **Time** about 100 minutes; the notebook runs in a minute on two cores, without a network. **22
+# chapter [DEC](book:autoencoders/dec). **Time** about 100 minutes; the notebook runs in a minute on two cores, without a network. **22
 # points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.

@@ -7,7 +7,7 @@
 # # Assignment 4: IDEC's balance
 #
 # **You will** measure what a code keeps of its neighbourhoods, draw the border of the best compromises, find out which
-# weights a loss really moves, and choose γ without a label. **Read first** the chapter *IDEC*. **Time** about 90
+# weights a loss really moves, and choose γ without a label. **Read first** the chapter [IDEC](book:autoencoders/idec). **Time** about 90
 # minutes; the notebook runs in a minute on two cores, without a network. **20 points**, five of which your teacher
 # gives.
 #

@@ -7,7 +7,7 @@
 # # Assignment 5: DCN's trap
 #
 # **You will** fool DCN's loss by hand, split the fall of a loss into what is real and what is not, find the broken
-# turn of a run, and say what a smaller loss is worth. **Read first** the chapter *DCN*. **Time** about 85 minutes; the
+# turn of a run, and say what a smaller loss is worth. **Read first** the chapter [DCN](book:autoencoders/dcn). **Time** about 85 minutes; the
 # notebook runs in a minute on two cores, without a network. **20 points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.

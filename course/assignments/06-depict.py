@@ -8,7 +8,7 @@
 #
 # **You will** dial the balance of a target to a wanted number of clusters, write the loss of a noisy answer, read from
 # a run which balance it really used, and show what balance does to classes that are not balanced. **Read first** the
-# chapter *DEPICT*. **Time** about 90 minutes; the notebook runs in a minute on two cores, without a network. **20
+# chapter [DEPICT](book:autoencoders/depict). **Time** about 90 minutes; the notebook runs in a minute on two cores, without a network. **20
 # points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.

@@ -8,7 +8,7 @@
 #
 # **You will** say how sure the first place of a table is, list what makes two of its rows incomparable, audit a folder
 # of runs in which somebody has helped himself, and write down one claim that the book's records carry and one that
-# they don't. **Read first** the chapter *The leaderboard*. **Time** about 95 minutes; the notebook trains nothing and
+# they don't. **Read first** the chapter [The leaderboard](book:open_problems/leaderboard). **Time** about 95 minutes; the notebook trains nothing and
 # runs in seconds, without a network. **21 points**, five of which your teacher gives.
 #
 # Replace every `...`. A cell `grader.check("q1")` runs the tests that you may see; others are run when you hand in.

@@ -7,7 +7,7 @@
 # # Assignment 8: a project on your own data
 #
 # **You will** bring data of your own, write down what you will do before you do it, test whether a pipeline has seen
-# the labels, and report what you found, as it is. **Read first** any three chapters on methods, and *Metrics*.
+# the labels, and report what you found, as it is. **Read first** any three chapters on methods, and [Metrics](book:foundations/metrics).
 # **Time** four hours, in several sittings. **24 points**, eleven of which your teacher gives, by the rubric that the
 # guide for teachers has and you may see.
 #

@@ -99,6 +99,8 @@ def test_announcements_are_true(name: str) -> None:
     intro = next(cell.source for cell in assignment.student.cells if cell.cell_type == "markdown")
     by_hand = sum(question.points for question in assignment.questions if question.manual)
     assert f"**{assignment.points} points**, {NUMBERS[by_hand]} of" in intro.replace("\n", " ")
+    chapter = re.search(r"\*\*Read first\*\* .*?\]\(https://\S+/(notebooks/\S+)\.html\)", intro.replace("\n", " "))
+    assert (ROOT / f"{chapter[1]}.ipynb").is_file()
     minutes = sum(question.minutes for question in assignment.questions)
     said = "four hours" if minutes == 240 else f"about {minutes} minutes"
     assert f"**Time** {said}" in intro.replace("\n", " ")
