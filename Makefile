@@ -31,6 +31,14 @@ book: $(READY) ## run the first chapter from scratch, then build the site into _
 site-test: $(READY) ## check the built site in a real browser (needs chromium)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests/site
 
+course: $(READY) ## assignments for students, solutions and autograders, in _build/course, and the slides
+	$(BIN)/python -m tools.course
+	$(MAKE) slides
+
+slides: $(READY) ## slides of the core chapters, in _build/course/slides (builds the site if it is not there)
+	[ -f _build/html/notebooks/start/first_run.ipynb ] || $(MAKE) book
+	$(BIN)/python -m tools.slides
+
 pdf: $(READY) ## the book as a PDF, _build/pdf/deep-clustering.pdf (needs XeLaTeX; says which packages)
 	$(BIN)/python -m tools.pdf
 
@@ -68,7 +76,7 @@ lint: $(READY) ## style and spelling
 	$(BIN)/codespell
 
 lock: $(UV) ## resolve requirements.lock anew from pyproject.toml
-	$(UV) pip compile pyproject.toml --all-extras --group book --group lab --group test --universal \
+	$(UV) pip compile pyproject.toml --all-extras --group book --group lab --group test --group course --universal \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.lock
 
 clean: ## remove what was built (not .venv)
@@ -103,4 +111,4 @@ $(BENCH)/.ready: pyproject.toml | $(UV)
 	@$(UV) pip install -q -p $(BENCH) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) 'clustpy==0.0.3' $(BENCH_TORCH) -r pyproject.toml
 	@touch $@
 
-.PHONY: help setup test book site-test pdf plain lab lab-source sync notebooks cover bench wheel lint lock clean
+.PHONY: help setup test book course slides site-test pdf plain lab lab-source sync notebooks cover bench wheel lint lock clean

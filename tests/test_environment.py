@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 CONDA_NAMES = {"pytorch-cpu": "torch", "pytorch": "torch"}
-LOCKED_GROUPS = ("book", "lab", "test")
+LOCKED_GROUPS = ("book", "lab", "test", "course")
 
 
 def group(name: str) -> list[Requirement]:
