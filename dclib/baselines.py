@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from joblib import Memory
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import HDBSCAN, KMeans
@@ -14,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_memory
 
 from dclib.checks import one_of
 from dclib.features import PretrainedFeatures
@@ -169,7 +169,7 @@ class OnFeatures(ClusterMixin, BaseEstimator):
         """Find ``labels_`` (n,) of the images ``X``."""
         start = time.perf_counter()
         how = {name: getattr(self, name) for name in ("backbone", "layer", "size", "pool", "unit", "shape")}
-        z, seconds = Memory(self.memory, verbose=0).cache(_features)(np.asarray(X), **how)
+        z, seconds = check_memory(self.memory).cache(_features)(np.asarray(X), **how)
         made = time.perf_counter() - start
         if self.whiten is not None:
             z = normalize(PCA(self.whiten, whiten=True, random_state=self.random_state).fit_transform(z))
