@@ -70,7 +70,9 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "start": lambda value, _: f"{value} start".replace("kmeans", "k-means"),
     "units": lambda value, _: f"{value} units" if value != "raw" else "",
     "count_small": lambda value, _: "small clusters absorbed" if not value else "",
+    "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
 }
+ALWAYS_ADDED = {"merge"}  # the paper has no such step, and the method can't do without one
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Summary:
 def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a run's parameters add to the paper's method, e.g. ``("augmentation", "spectral start")``."""
     own = METHODS[method]().get_params(deep=False) if method in METHODS else {}
+    own = {key: value for key, value in own.items() if key not in ALWAYS_ADDED}
     own |= {"augment": parameters.get("augment")} if method in METHODS and METHODS[method].viewed else {}
     keys = (key for key in ADDITIONS if key in parameters and parameters[key] != own.get(key, UNSET))
     return tuple(filter(None, (ADDITIONS[key](parameters[key], parameters) for key in keys)))

@@ -130,8 +130,9 @@ def test_every_name_belongs_to_a_method():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_as_it_comes_has_nothing_added_and_for_images_the_augmentation(method):
     cls = METHODS[method]
-    assert results.added(method, cls().get_params()) == ()
-    images = ("augmentation",) if cls.augmented and not cls.viewed else ()
+    own = ("groups merged by paths",) if method == "deepcluster" else ()
+    assert results.added(method, cls().get_params()) == own
+    images = ("augmentation",) if cls.augmented and not cls.viewed else own
     assert results.added(method, cls.for_data(load("mnist-10k"), "book").get_params()) == images
 
 
@@ -243,3 +244,10 @@ def test_times_of_a_busy_machine_are_not_shown(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(os, "getloadavg", lambda others=others: (threads + others, 0.0, 0.0))
         assert provenance.busy() is busy
     assert not provenance.busy(2)
+
+
+def test_a_step_that_the_paper_lacks_is_named_unless_it_does_nothing():
+    own = METHODS["deepcluster"]().get_params()
+    assert results.added("deepcluster", own) == ("groups merged by paths",)
+    assert results.added("deepcluster", own | {"merge": "ward"}) == ("groups merged by ward",)
+    assert results.added("deepcluster", own | {"n_groups": 10}) == ()

@@ -23,7 +23,7 @@ from dclib.training import at_least_single, effective_number, in_batches, in_par
 
 PER_CLUSTER = 10  # groups, the paper's ratio for ImageNet: 10,000 of 1,000 classes
 N_ITER = 20  # of k-means, the paper's
-NUDGE = 1 / 1024  # between the two halves of a group that is cut, as faiss has it
+NUDGE = 1 / 1024  # what moves the two halves of a group that is cut, as in faiss
 FLAT = 1e-6  # a direction with less than this share of the largest variance is left out
 NEIGHBORS = 20  # of a point in the graph on which groups are merged, as in JULE
 
@@ -261,7 +261,7 @@ class DeepCluster(DirectClusterer):
     new_head
         Whether the last layer is made anew with each parting, the paper's.
     reseed
-        Whether a group without a point takes half of the largest, as in the library that the paper uses.
+        Whether a group without a point takes half of the largest. The paper takes a group at random.
     merge
         How k groups become K clusters: ``"paths"``, by the affinity of JULE on the neighbour graph of the features;
         ``"ward"``, by the least growth of the squared distances to the means.
