@@ -183,7 +183,7 @@ class OnFeatures(ClusterMixin, BaseEstimator):
 
 
 def _mixture(z: torch.Tensor, n_clusters: int, n_init: int, random_state: int) -> NDArray[np.int64]:
-    """Return clusters (n,) of a mixture in 50 dimensions: of 1,280, a covariance has more numbers than data has points."""
+    """Return clusters (n,) of a mixture in 50 dimensions: a covariance of 1,280 has more numbers than data points."""
     kept = min(50, *z.shape)
     leading = PCA(kept, random_state=random_state).fit_transform(z) if kept < z.shape[1] else z
     return fit_mixture(torch.as_tensor(leading), n_clusters, n_init, random_state)

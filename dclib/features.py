@@ -215,7 +215,7 @@ class PretrainedFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Raises
         ------
         ValueError
-            If a parameter is out of range, ``size`` too small for the stage, or ``X`` no images of one or three colours.
+            If a parameter is out of range, ``size`` too small for the stage, or ``X`` no images of 1 or 3 colours.
         ImportError, OSError
             If the weights are not there, and can't be fetched.
         """
