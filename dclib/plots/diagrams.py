@@ -293,6 +293,7 @@ DIAGRAMS: dict[str, Diagram] = {
         "Before each epoch the features of all points are whitened, brought to length one and parted into k groups by"
         " k-means; no gradient flows through that. Views of the points then go through the encoder and a head, which is"
         " made anew each epoch, and the loss is the cross entropy of the groups.",
+    ),
     "pretrained-features": Diagram(
         {
             "x": Node(0, 1, "images\n$x$"),
