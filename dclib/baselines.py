@@ -122,7 +122,7 @@ class OnFeatures(ClusterMixin, BaseEstimator):
     shape
         Height and width of the images that the rows of ``X`` are, or channels, height and width.
     clusterer
-        ``"kmeans"``, ``"mixture"`` or ``"spectral"``.
+        ``"kmeans"``, ``"mixture"`` (of the leading 50 principal components, as in :class:`Mixture`) or ``"spectral"``.
     backbone, layer, size, pool, unit
         As in :class:`~dclib.features.PretrainedFeatures`.
     whiten
@@ -174,12 +174,19 @@ class OnFeatures(ClusterMixin, BaseEstimator):
         if self.whiten is not None:
             z = normalize(PCA(self.whiten, whiten=True, random_state=self.random_state).fit_transform(z))
         z = torch.as_tensor(z).float()
-        find = {"kmeans": lambda *args: fit_kmeans(*args).labels_, "mixture": fit_mixture, "spectral": fit_spectral}
+        find = {"kmeans": lambda *args: fit_kmeans(*args).labels_, "mixture": _mixture, "spectral": fit_spectral}
         self.labels_: NDArray[np.int64] = np.asarray(
             find[one_of(self.clusterer, find, "clusterer")](z, self.n_clusters, 20, self.random_state)
         )
         self.seconds_ = time.perf_counter() - start - made + seconds
         return self
+
+
+def _mixture(z: torch.Tensor, n_clusters: int, n_init: int, random_state: int) -> NDArray[np.int64]:
+    """Return clusters (n,) of a mixture in 50 dimensions: a covariance of 1,280 has more numbers than data points."""
+    kept = min(50, *z.shape)
+    leading = PCA(kept, random_state=random_state).fit_transform(z) if kept < z.shape[1] else z
+    return fit_mixture(torch.as_tensor(leading), n_clusters, n_init, random_state)
 
 
 def _features(x: NDArray, **how: Any) -> tuple[NDArray, float]:

@@ -119,13 +119,17 @@ class Backbone(nn.Module):
 
 
 def coloured(x: Tensor) -> Tensor:
-    """Return images (m, H, W) or (m, C, H, W) with three colours, the darkest value of each at 0, the brightest at 1.
+    """Return images (m, 3, H, W), each from 0 at its darkest to 1 at its brightest.
 
-    So neither the unit of the values nor a constant added to them matters.
+    ``x`` is (m, H, W) or (m, C, H, W), C = 1 or 3. Neither the unit of its values nor a constant added to them matters.
+
+    Derived in :doc:`/notebooks/features/pretrained_features`.
     """
     x = x[:, None] if x.ndim == 3 else x
-    low, high = x.amin(dim=(1, 2, 3), keepdim=True), x.amax(dim=(1, 2, 3), keepdim=True)
-    return ((x - low) / (high - low).clamp_min(torch.finfo(x.dtype).tiny)).expand(-1, 3, -1, -1)
+    low = x.amin(dim=(1, 2, 3), keepdim=True)
+    spread = x.amax(dim=(1, 2, 3), keepdim=True) - low
+    x = (x - low) / spread.clamp_min(torch.finfo(x.dtype).tiny)
+    return x.expand(-1, 3, -1, -1)
 
 
 class PretrainedFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -211,7 +215,7 @@ class PretrainedFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Raises
         ------
         ValueError
-            If a parameter is out of range, ``X`` has NaN or infinity, or it holds no images of one or three colours.
+            If a parameter is out of range, ``size`` too small for the stage, or ``X`` no images of 1 or 3 colours.
         ImportError, OSError
             If the weights are not there, and can't be fetched.
         """
@@ -221,8 +225,14 @@ class PretrainedFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         how = {"layer": self.layer, "size": self.size, "pool": self.pool, "unit": self.unit}
         self.network_ = Backbone(self.backbone, **how).eval().requires_grad_(False)
         self.network_.to(pick_device(self.device), memory_format=torch.channels_last)
-        with torch.no_grad():
-            self._n_features_out = self.network_(torch.zeros(1, 3, self.size, self.size).to(self._device)).shape[1]
+        try:
+            with torch.no_grad():
+                self._n_features_out = self.network_(torch.zeros(1, 3, self.size, self.size).to(self._device)).shape[1]
+        except RuntimeError as error:
+            raise ValueError(
+                f"size={self.size}: {self.backbone} can't see so small an image up to layer={self.layer} ({error})."
+                " Take a larger size, 32 or more for the last stage, or an earlier stage."
+            ) from error
         return self
 
     @property
@@ -236,7 +246,7 @@ class PretrainedFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Raises
         ------
         ValueError
-            If the images are not of the kind that ``fit`` saw.
+            If the images are not of the kind that ``fit`` saw, or have NaN or infinity.
         """
         check_is_fitted(self)
         images = self._images(X)

@@ -38,8 +38,8 @@ COLAB = {
 
 
 def asked() -> list[Requirement]:
-    extras = PROJECT["optional-dependencies"].values()
-    return [Requirement(text) for text in (*PROJECT["dependencies"], *(text for extra in extras for text in extra))]
+    """What the first cell of every chapter asks for; some ask for more (``tools.sync.EXTRAS``)."""
+    return [Requirement(text) for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["umap"])]
 
 
 def test_colab_needs_nothing_but_the_package() -> None:
@@ -104,7 +104,7 @@ def branch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_binder_installs_what_the_environment_says(branch: Path) -> None:
     ours, theirs = (yaml.safe_load((root / "environment.yml").read_text())["dependencies"] for root in (ROOT, branch))
     assert [entry for entry in ours if isinstance(entry, str)] == [entry for entry in theirs if isinstance(entry, str)]
-    assert theirs[-1] == {"pip": [f"dclib[umap] @ git+{urls(ROOT)['Repository']}"]}
+    assert theirs[-1] == {"pip": [f"dclib[features] @ git+{urls(ROOT)['Repository']}"]}
     assert {"jupyterlab", "ipykernel", "pip"} <= {Requirement(entry).name for entry in theirs if isinstance(entry, str)}
     assert not (branch / "binder").exists()  # a folder of this name would hide what lies here
 

@@ -64,6 +64,12 @@ def test_an_image_of_one_value_has_features_too(fitted):
     assert np.isfinite(fitted.transform(np.zeros((1, 20, 24)))).all()
 
 
+def test_a_size_too_small_for_the_stage_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"size=8: efficientnet-lite0.*layer=-1.*32 or more"):
+        PretrainedFeatures(size=8, device="cpu").fit(IMAGES)
+    assert PretrainedFeatures(size=8, layer=2, device="cpu").fit_transform(IMAGES).shape == (6, 24)
+
+
 def test_how_images_are_dealt_out_does_not_matter(fitted, monkeypatch):
     whole = fitted.transform(IMAGES)
     monkeypatch.setattr("dclib.features.BATCH", 4)

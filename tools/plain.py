@@ -40,7 +40,7 @@ SITE, OUT = ROOT / "_build" / "html", ROOT / "_build" / "plain"
 
 def environment(text: str, repository: str) -> str:
     """Return ``environment.yml`` with the package from its repository: the branch does not hold it."""
-    return re.sub(r"- -e \.", f'- "dclib[umap] @ git+{repository}"', text)
+    return re.sub(r"- -e \.\[([\w,]+)\]", rf'- "dclib[\1] @ git+{repository}"', text)
 
 
 def workspace(path: str = FIRST) -> str:

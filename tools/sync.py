@@ -34,6 +34,7 @@ if importlib.util.find_spec("dclib") is None:
     %pip install -q "dclib[umap] @ git+{address}"
 """
 )
+EXTRAS = {"features/pretrained_features": ["features"]}  # what a chapter needs that others do not, by its name
 SLUG = r"[\w.-]+/[\w-]+(?:\.(?!git\b)[\w-]+)*"
 OWN_LINKS = [  # links that can only mean this book's own repository
     rf"(?<=colab\.research\.google\.com/github/){SLUG}",
@@ -223,9 +224,15 @@ def urls(root: Path) -> dict[str, str]:
     return {key: value.removesuffix(".git").rstrip("/") for key, value in table.items()}
 
 
+def setup(chapter: Chapter) -> str:
+    """Return the setup cell of a chapter: with the extras that it needs."""
+    text = SETUP.format(address=urls(chapter.root)["Repository"]).rstrip("\n")
+    return text.replace("dclib[umap]", f"dclib[{','.join(['umap', *EXTRAS.get(chapter.name, [])])}]")
+
+
 def check_setup(chapter: Chapter) -> Iterator[Problem]:
     """Check that cell 2, and no other, is the folded setup cell with the right address."""
-    text = SETUP.format(address=urls(chapter.root)["Repository"]).rstrip("\n")
+    text = setup(chapter)
     found = [i for i, cell in chapter.code() if chapters.is_setup(cell)]
     if found != [2]:
         yield Problem(chapter.file, f"the setup cell must be cell 2 and nowhere else (found: {found or 'none'})")
@@ -243,7 +250,7 @@ def write_setup(chapter: Chapter) -> None:
     found = [cell for cell in cells if chapters.is_setup(cell)]
     cell = found[0] if found else nbformat.v4.new_code_cell(id="setup")
     cells[:] = [c for c in cells if not chapters.is_setup(c)]
-    cell.source = SETUP.format(address=urls(chapter.root)["Repository"]).rstrip("\n")
+    cell.source = setup(chapter)
     cell.metadata["tags"] = sorted({*chapters.tags(cell), "hide-cell"})
     cells.insert(1, cell)
 

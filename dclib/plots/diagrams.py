@@ -294,6 +294,22 @@ DIAGRAMS: dict[str, Diagram] = {
         " k-means; no gradient flows through that. Views of the points then go through the encoder and a head, which is"
         " made anew each epoch, and the loss is the cross entropy of the groups.",
     ),
+    "pretrained-features": Diagram(
+        {
+            "x": Node(0, 1, "images\n$x$"),
+            "c": Node(1, 1, "three colours,\none size"),
+            "f": Node(2.15, 1, "stages of\nthe network", "held"),
+            "a": Node(3.2, 1, "maps\n$A_{rp}$"),
+            "z": Node(4.3, 1, "mean over places,\nlength one: $z$"),
+            "k": Node(5.5, 1, "any clusterer", "held"),
+            "I": Node(2.15, 0, "ImageNet:\nphotographs and labels"),
+        },
+        [("x", "c", "stop"), ("c", "f", "stop"), ("I", "f", "stop"), ("f", "a", "stop"), ("a", "z", "stop"),
+         ("z", "k", "stop")],
+        "Images get three colours and one size, and go through the stages of a network that was trained on the"
+        " photographs and labels of ImageNet and is held fixed. The mean of each map over its places, at length one,"
+        " is a row of features, which any clusterer takes. No gradient flows anywhere.",
+    ),
     "dac": Diagram(
         {
             "x": Node(0, 1, "points\n$x$"),
