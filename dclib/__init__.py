@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DEC,
         DEN,
         DEPICT,
+        DTC,
         IDEC,
         IIC,
         IMSAT,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         ClusterGAN,
         GANFeatures,
         InfoGAN,
+        RecurrentAutoencoder,
         VaDE,
     )
 
@@ -37,6 +39,7 @@ __all__ = [
     "DEC",
     "DEN",
     "DEPICT",
+    "DTC",
     "IDEC",
     "IIC",
     "IMSAT",
@@ -48,6 +51,7 @@ __all__ = [
     "Dataset",
     "GANFeatures",
     "InfoGAN",
+    "RecurrentAutoencoder",
     "VaDE",
     "__version__",
     "load",

@@ -104,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", help=f"one of: k-means, gmm, umap-gmm, umap-hdbscan, {', '.join(METHOD_NAMES)}")
+    parser.add_argument(
+        "method", help=f"one of: k-means, gmm, umap-gmm, umap-hdbscan, k-shape, dtw-kmeans, {', '.join(METHOD_NAMES)}"
+    )
     parser.add_argument("--data", default="mnist-10k", help="data set (default: %(default)s; see 'dclib data list')")
     parser.add_argument("--seeds", type=seeds, default=[0], metavar="0-4", help="seeds to run (default: 0)")
     parser.add_argument("--profile", choices=PROFILES, help="size of the run (default: DCLIB_PROFILE, else book)")

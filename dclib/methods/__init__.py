@@ -10,12 +10,14 @@ from dclib.methods.dcn import DCN
 from dclib.methods.dec import DEC
 from dclib.methods.den import DEN
 from dclib.methods.depict import DEPICT
+from dclib.methods.dtc import DTC
 from dclib.methods.gan_features import GANFeatures
 from dclib.methods.idec import IDEC
 from dclib.methods.iic import IIC
 from dclib.methods.imsat import IMSAT
 from dclib.methods.infogan import InfoGAN
 from dclib.methods.jule import JULE
+from dclib.methods.recurrent_autoencoder import RecurrentAutoencoder
 from dclib.methods.vade import VaDE
 from dclib.methods.vae import VAE
 
@@ -37,6 +39,8 @@ METHODS: dict[str, type[DeepClusterer]] = {
     "dac": DAC,
     "imsat": IMSAT,
     "iic": IIC,
+    "recurrent-autoencoder": RecurrentAutoencoder,
+    "dtc": DTC,
 }
 
 __all__ = [
@@ -46,6 +50,7 @@ __all__ = [
     "DEC",
     "DEN",
     "DEPICT",
+    "DTC",
     "IDEC",
     "IIC",
     "IMSAT",
@@ -57,5 +62,6 @@ __all__ = [
     "ClusterGAN",
     "GANFeatures",
     "InfoGAN",
+    "RecurrentAutoencoder",
     "VaDE",
 ]
