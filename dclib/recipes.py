@@ -141,6 +141,22 @@ PAPER: dict[str, dict[str, str]] = {
         "mini-batch": "700 pairs: 140 points, five views of each; heads alternate by epochs",
         "settings": "views: crops of 16 to 24 of 28 pixels, 25 degrees, brightness, contrast (Ji et al. 2019, code)",
     },
+    "recurrent-autoencoder": {
+        "network": "one layer of LSTM units, 1,000 and more; the last state is the code",
+        "pretraining": "SGD 0.7 falling (Sutskever et al. 2014); RMSProp with momentum (Srivastava et al. 2015)",
+        "start": "none: the papers translate, and predict; k-means on the code is what clustering added",
+        "second phase": "none",
+        "mini-batch": "128 (Sutskever et al. 2014)",
+        "settings": "the input, or the output, reversed",
+    },
+    "dtc": {
+        "network": "50 filters of 10 steps, leaky ReLU, max pooling of P; LSTMs of 50 and 1 in both directions",
+        "pretraining": "10 epochs, Adam (port of Forest 2019)",
+        "start": "complete linkage by the dissimilarity; k-means in the port as well",
+        "second phase": "up to 100 epochs, Adam; new target every epoch; until 0.1 % change cluster, five times (port)",
+        "mini-batch": "64 (port)",
+        "settings": "γ = 1, α = 1; P chosen set by set (Madiraju et al. 2018)",
+    },
 }
 PROFILES = ("book", "full", "paper")
 OPTIMIZERS = {
@@ -181,6 +197,8 @@ def ours(method: str, profile: str) -> dict[str, str]:
 
 
 def _start(how: Mapping[str, Any]) -> str:
+    if how["start"] == "linkage":
+        return "complete linkage by the dissimilarity"
     return f"{how['start'].replace('kmeans', 'k-means')} on all codes, {how['n_init']} restarts"
 
 

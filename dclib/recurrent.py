@@ -55,10 +55,6 @@ class RecurrentEncoder(nn.Module):
         ``"gru"`` or ``"lstm"``.
     window
         Steps that are read at once.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/features/recurrent`.
     """
 
     def __init__(
@@ -92,10 +88,6 @@ class RecurrentDecoder(nn.Module):
         2015). What is returned is in the order of time all the same.
     window
         Steps that are written at once.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/features/recurrent`.
     """
 
     def __init__(
@@ -142,10 +134,6 @@ class RecurrentAutoencoderNetwork(Autoencoder):
             What the decoder wrote (m, T) or (m, T, C).
         x
             The sequences (m, T) or (m, T, C), NaN beyond their ends.
-
-        Notes
-        -----
-        Derived in :doc:`/notebooks/features/recurrent`.
         """
         if not x.isnan().any():
             return mse_loss(drawn, x)
@@ -181,10 +169,6 @@ def recurrent_autoencoder(
     ------
     ValueError
         If a point is no sequence, or there is no recurrent layer.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/features/recurrent`.
     """
     if len(shape) not in (1, 2):
         raise ValueError(f"a recurrent network reads sequences (T,) or (T, C), not points of shape {tuple(shape)}.")

@@ -130,12 +130,7 @@ def at_the_end(x: Tensor) -> Tensor:
 
 
 def windows(x: Tensor, width: int) -> Tensor:
-    """Return sequences (m, T, C) cut into windows (m, ⌈T / width⌉, width · C), NaN where the last one goes on.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/features/recurrent`.
-    """
+    """Return sequences (m, T, C) cut into windows (m, ⌈T / width⌉, width · C), NaN where the last one goes on."""
     m, n_steps, channels = x.shape
     over = -n_steps % width
     x = torch.cat([x, x.new_full((m, over, channels), torch.nan)], dim=1) if over else x
@@ -143,7 +138,9 @@ def windows(x: Tensor, width: int) -> Tensor:
 
 
 def standardised(x: ArrayLike) -> NDArray[np.floating]:
-    """Return sequences of mean 0 and variance 1 each, channel by channel (z-normalisation); a constant one is zero.
+    """Return sequences of mean 0 and variance 1 each, channel by channel.
+
+    Also called z-normalisation. A constant channel becomes zero.
 
     Parameters
     ----------

@@ -22,13 +22,13 @@ from dclib.networks import Autoencoder
 from dclib.sequences import steps_of
 from dclib.training import STARTS, in_parts
 
-MOST_STEPS = 32  # of a code, if the pooling length is left open
+MOST_STEPS = 16  # of a code, if the pooling length is left open
 MOST_LINKED = 4_000  # points whose distances to each other are held at once
 TINY = 1e-8  # under roots and in quotients: a constant sequence has no slope to divide by
 
 
 def euclidean(z: Tensor, w: Tensor) -> Tensor:
-    """Return the Euclidean distance of sequences, channel by channel, summed over channels.
+    """Return Euclidean distances of sequences, summed over channels.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def euclidean(z: Tensor, w: Tensor) -> Tensor:
 
 
 def complexity(z: Tensor) -> Tensor:
-    """Return the complexity (m, C) of sequences ``z`` (m, T, C): the length of their differences step by step.
+    """Return the complexity (m, C) of sequences ``z``: the length of their slopes.
 
     Notes
     -----
@@ -60,7 +60,7 @@ def complexity(z: Tensor) -> Tensor:
 
 
 def complexity_invariant(z: Tensor, w: Tensor) -> Tensor:
-    """Return the Euclidean distance times the ratio of complexities, which is at least one (CID).
+    """Return Euclidean distances times the ratio of complexities (CID).
 
     Parameters
     ----------
@@ -76,8 +76,10 @@ def complexity_invariant(z: Tensor, w: Tensor) -> Tensor:
     return (apart * torch.maximum(a, b) / torch.minimum(a, b)).sum(dim=-1)
 
 
-def in_units(z: Tensor) -> Tensor:
-    """Return sequences ``z`` (m, T, C) of mean zero and length one, channel by channel; a constant one is zero.
+def of_length_one(z: Tensor) -> Tensor:
+    """Return sequences of mean zero and length one, channel by channel.
+
+    A constant channel becomes zero.
 
     Notes
     -----
@@ -88,7 +90,9 @@ def in_units(z: Tensor) -> Tensor:
 
 
 def correlation(z: Tensor, w: Tensor) -> Tensor:
-    """Return √(2 (1 − ρ)) with Pearson's ρ, summed over channels: blind to level and to scale.
+    """Return √(2 (1 − ρ)) with Pearson's ρ, summed over channels.
+
+    It is blind to level and to scale.
 
     Parameters
     ----------
@@ -99,25 +103,27 @@ def correlation(z: Tensor, w: Tensor) -> Tensor:
     -----
     Golay et al. (1998). Derived in :doc:`/notebooks/features/dtc`.
     """
-    rho = torch.einsum("mtc,ktc->mkc", in_units(z), in_units(w))
+    rho = torch.einsum("mtc,ktc->mkc", of_length_one(z), of_length_one(w))
     return (2 * (1 - rho).clamp_min(0) + TINY).sqrt().sum(dim=-1)
 
 
 def autocorrelations(z: Tensor, n_lags: int) -> Tensor:
-    """Return the autocorrelations (m, n_lags, C) of sequences ``z`` (m, T, C) at lags from 1 on.
+    """Return the autocorrelations (m, n_lags, C) of sequences at lags from 1 on.
 
     Notes
     -----
     Derived in :doc:`/notebooks/features/dtc`.
     """
-    u, n_steps = in_units(z), z.shape[1]
+    u, n_steps = of_length_one(z), z.shape[1]
     lags = range(1, min(n_lags, n_steps - 1) + 1)
     found = [(u[:, lag:] * u[:, : n_steps - lag]).sum(dim=1) for lag in lags]
     return torch.stack(found, dim=1) if found else 0 * z
 
 
 def autocorrelation(z: Tensor, w: Tensor, n_lags: int = 10) -> Tensor:
-    """Return the Euclidean distance of autocorrelations: blind to level, scale and place in time.
+    """Return Euclidean distances of autocorrelations.
+
+    They are blind to level, scale and place in time.
 
     Parameters
     ----------
@@ -142,7 +148,7 @@ DISSIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def student_t(distance: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return q (m, K), the Student-t similarity of distances (m, K), normalised over clusters.
+    """Return q (m, K), a Student t of distances (m, K), normalised over clusters.
 
     Notes
     -----
@@ -194,10 +200,6 @@ class TemporalEncoder(nn.Module):
         Width of the filters.
     pool
         P, the pooling length.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/features/dtc`.
     """
 
     def __init__(self, n_channels: int, hidden: Sequence[int], units: int, kernel: int, pool: int) -> None:
@@ -228,7 +230,7 @@ class TemporalDecoder(nn.Module):
 
     Notes
     -----
-    A transposed convolution of stride one is a convolution. Derived in :doc:`/notebooks/features/dtc`.
+    A transposed convolution of stride one is a convolution.
     """
 
     def __init__(self, shape: Sequence[int], units: int, kernel: int, pool: int) -> None:
@@ -248,7 +250,7 @@ def occlusion(
     x: NDArray,
     width: int,
 ) -> NDArray[np.floating]:
-    """Return how much of the probability of its cluster each step of a sequence carries.
+    """Return what each step of a sequence carries of its cluster's probability.
 
     A window is covered: a straight line between its ends takes its place. What the probability loses counts for each
     step of the window; a step has the mean over the windows that hold it. The map is ours. The paper trains a network
@@ -310,7 +312,7 @@ class DTC(IDEC):
         ``"euclidean"``; ``"cid"``, the complexity-invariant distance; ``"correlation"``; ``"acf"``, of
         autocorrelations.
     pool_size
-        P, the pooling length; ``None``: the smallest that leaves at most 32 steps, which is ours.
+        P, the pooling length; ``None``: the smallest that leaves at most 16 steps, which is ours.
     kernel
         Width of the convolution's filters.
     hidden
@@ -336,7 +338,7 @@ class DTC(IDEC):
     >>> waves = np.sin(np.outer(1 + np.arange(40) % 2, np.arange(60) / 10))  # slow and fast
     >>> model = DTC(2, pretrain_epochs=2, epochs=2, random_state=0).fit(waves)
     >>> model.sequences_.shape
-    (2, 30, 1)
+    (2, 15, 1)
     """
 
     keeps_shape: ClassVar[bool] = True
@@ -344,7 +346,7 @@ class DTC(IDEC):
     wiring: ClassVar[str] = "LSTMs in both directions"
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32, 32)},
-        "book": {"pretrain_steps": 600, "refine_steps": 400},
+        "book": {"pretrain_steps": 300, "refine_steps": 200},
         "full": {"pretrain_steps": 6_000, "refine_steps": 4_000},
         "paper": {
             "hidden": (50, 50),

@@ -14,7 +14,7 @@ from dclib.base import COUNT, DeepClusterer
 from dclib.data import Dataset
 from dclib.recurrent import CELLS, recurrent_autoencoder
 
-MOST_STEPS = 32  # windows of a sequence in :meth:`RecurrentAutoencoder.for_data`
+MOST_STEPS = 16  # windows of a sequence in :meth:`RecurrentAutoencoder.for_data`
 
 
 class RecurrentAutoencoder(DeepClusterer):
@@ -61,7 +61,7 @@ class RecurrentAutoencoder(DeepClusterer):
     wiring: ClassVar[str] = "last state, linear code"
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (16,)},
-        "book": {"pretrain_steps": 1_000},
+        "book": {"pretrain_steps": 800},
         "full": {"pretrain_steps": 18_000, "batch_size": 64},
         "paper": {"hidden": (64,), "pretrain_optimizer": "adam", "pretrain_lr": 1e-3, "batch_size": 64},
     }
@@ -90,7 +90,7 @@ class RecurrentAutoencoder(DeepClusterer):
 
     @classmethod
     def for_data(cls, data: Dataset, profile: str | None = None, **parameters: Any) -> Self:
-        """Return the method set up for a data set, as its parent's; no sequence is read in more than 32 windows."""
+        """Return the method set up for a data set, as its parent's; no sequence is read in more than 16 windows."""
         window = {"window": -(-data.shape[0] // MOST_STEPS)} if data.shape else {}
         return super().for_data(data, profile, **window | parameters)
 

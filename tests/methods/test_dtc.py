@@ -112,7 +112,7 @@ def test_the_loss_is_reconstruction_plus_gamma_times_kl(name):
 def test_it_finds_slow_and_fast_waves():
     model = DTC(2, hidden=(16, 16), pretrain_epochs=60, epochs=20, random_state=0).fit(X)
     assert clustering_accuracy(Y, model.labels_) > 0.9
-    assert model.sequences_.shape == (2, 30, 1) and model.predict_proba(X).shape == (120, 2)
+    assert model.sequences_.shape == (2, 15, 1) and model.predict_proba(X).shape == (120, 2)
 
 
 @pytest.mark.parametrize("most", [4000, 30])
