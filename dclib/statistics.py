@@ -145,7 +145,9 @@ def expected_best(scores: Sequence[float] | NDArray, k: int) -> float:
 
 
 def mean_ranks(scores: ArrayLike) -> NDArray:
-    """Return the mean rank (k,) of methods over data sets: 1 is the best of a set, ties share their ranks.
+    """Return the mean rank (k,) of methods over data sets; 1 is the best of a set.
+
+    Ties share their ranks.
 
     Parameters
     ----------
@@ -155,20 +157,20 @@ def mean_ranks(scores: ArrayLike) -> NDArray:
     Raises
     ------
     ValueError
-        If it is no table of at least two methods, or a score is not finite.
+        If it is no table, or a score is not finite.
 
     Notes
     -----
     Demšar (2006). Derived in :doc:`/notebooks/features/dtc`.
     """
     table = np.asarray(scores, dtype=float)
-    if table.ndim != 2 or table.shape[1] < 2 or not len(table) or not np.isfinite(table).all():
-        raise ValueError("scores must be a table of finite numbers, a row a data set, of two methods or more.")
+    if table.ndim != 2 or min(table.shape) < 1 or not np.isfinite(table).all():
+        raise ValueError("scores must be a table of finite numbers, a row a data set.")
     return rankdata(-table, axis=1).mean(axis=0)
 
 
 def critical_difference(n_methods: int, n_sets: int, alpha: float = 0.05) -> float:
-    """Return how far apart two mean ranks have to be, by Nemenyi's test, to differ at the level α.
+    """Return how far apart two mean ranks have to be to differ, by Nemenyi's test.
 
     Parameters
     ----------

@@ -80,6 +80,6 @@ def test_mean_ranks_and_nemenyis_difference():
     assert statistics.critical_difference(5, 30) < statistics.critical_difference(5, 7)
     rng = np.random.default_rng(0)
     assert statistics.friedman(rng.random((6, 4))) > 0.01 > statistics.friedman(np.arange(4) + rng.random((6, 4)) / 9)
-    for bad in ([0.5, 0.6], [[0.5]], [[0.5, np.nan]]):
+    for bad in ([0.5, 0.6], [[]], [[0.5, np.nan]]):
         with pytest.raises(ValueError, match="table of finite numbers"):
             statistics.mean_ranks(bad)

@@ -61,7 +61,7 @@ class RecurrentAutoencoder(DeepClusterer):
     wiring: ClassVar[str] = "last state, linear code"
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (16,)},
-        "book": {"pretrain_steps": 800},
+        "book": {"pretrain_steps": 400},
         "full": {"pretrain_steps": 18_000, "batch_size": 64},
         "paper": {"hidden": (64,), "pretrain_optimizer": "adam", "pretrain_lr": 1e-3, "batch_size": 64},
     }
