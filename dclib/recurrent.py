@@ -16,7 +16,7 @@ CELLS: dict[str, type[nn.RNNBase]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def last_state(layers: Sequence[nn.RNNBase], x: Tensor) -> Tensor:
-    """Return the state h (m, H) of the top layer after the last step of each sequence.
+    """Return the top layer's state (m, H) after the last step of each sequence.
 
     Parameters
     ----------
@@ -33,11 +33,13 @@ def last_state(layers: Sequence[nn.RNNBase], x: Tensor) -> Tensor:
     lengths = lengths_of(x)
     steps = x.nan_to_num()
     if (lengths < x.shape[1]).any():
-        steps = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        how = {"batch_first": True, "enforce_sorted": False}
+        steps = pack_padded_sequence(steps, lengths.cpu(), **how)
     with torch.autocast(x.device.type, enabled=False):
         for layer in layers:
             steps, state = layer(steps)
-    return (state[0] if isinstance(state, tuple) else state)[-1]  # an LSTM has a cell's state beside it
+    h = state[0] if isinstance(state, tuple) else state  # an LSTM has c beside h
+    return h[-1]
 
 
 class RecurrentEncoder(nn.Module):

@@ -108,7 +108,7 @@ def steps_of(x: Tensor) -> Tensor:
 
 
 def lengths_of(x: Tensor) -> Tensor:
-    """Return the number of steps (m,) of sequences ``x`` (m, T, C) that end where NaN begins.
+    """Return the steps (m,) of sequences ``x`` (m, T, C), which end where NaN begins.
 
     Notes
     -----
@@ -118,14 +118,14 @@ def lengths_of(x: Tensor) -> Tensor:
 
 
 def at_the_end(x: Tensor) -> Tensor:
-    """Move the steps of sequences ``x`` (m, T, C) to the end of the T places; NaN comes first.
+    """Move sequences ``x`` (m, T, C) to the end of the T places; NaN comes first.
 
     Notes
     -----
     Derived in :doc:`/notebooks/features/recurrent`.
     """
     n_steps = x.shape[1]
-    places = torch.arange(n_steps, device=x.device) + lengths_of(x)[:, None]  # (m, T), in turns
+    places = torch.arange(n_steps, device=x.device) + lengths_of(x)[:, None]  # (m, T)
     return x.gather(1, (places % n_steps)[..., None].expand_as(x))
 
 
