@@ -108,7 +108,7 @@ def steps_of(x: Tensor) -> Tensor:
 
 
 def lengths_of(x: Tensor) -> Tensor:
-    """Return the steps (m,) of sequences ``x`` (m, T, C), which end where NaN begins.
+    """Return the steps (m,) of sequences ``x`` (m, T, C) that end where NaN begins.
 
     Notes
     -----
@@ -118,7 +118,7 @@ def lengths_of(x: Tensor) -> Tensor:
 
 
 def at_the_end(x: Tensor) -> Tensor:
-    """Move sequences ``x`` (m, T, C) to the end of the T places; NaN comes first.
+    """Move sequences ``x`` (m, T, C) to the end of the T places, behind NaN.
 
     Notes
     -----
