@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         DEC,
         DEN,
         DEPICT,
+        DTC,
         IDEC,
         IIC,
         IMSAT,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         DeepCluster,
         GANFeatures,
         InfoGAN,
+        RecurrentAutoencoder,
         VaDE,
     )
 
@@ -39,6 +41,7 @@ __all__ = [
     "DEC",
     "DEN",
     "DEPICT",
+    "DTC",
     "IDEC",
     "IIC",
     "IMSAT",
@@ -52,6 +55,7 @@ __all__ = [
     "GANFeatures",
     "InfoGAN",
     "PretrainedFeatures",
+    "RecurrentAutoencoder",
     "VaDE",
     "__version__",
     "load",

@@ -27,6 +27,7 @@ from dclib.persistence import Persistent
 from dclib.phases import OPTIMIZERS, SCHEDULES, Batch, Phase, Points, update
 from dclib.points import Rows, exact_type, on_device
 from dclib.profiles import profile
+from dclib.recurrent import NETWORKS
 from dclib.training import (
     PRECISIONS,
     STARTS,
@@ -105,6 +106,8 @@ class DeepClusterer(
         A module to start from instead of a new one; a copy of it is trained. With ``pretrain_epochs=0`` it is taken as
         it is, so that two methods can start from the same weights. It has an ``encoder``, which reads points in the
         shape in which they come, and where the method reconstructs a ``decoder``. The code is as wide as it makes it.
+        ``"gru"`` or ``"lstm"``: a new recurrent one for sequences, with ``hidden`` and ``latent_dim``; see
+        :func:`~dclib.recurrent.recurrent_autoencoder`.
     shape
         Height and width, or channels, height and width, if the points are images and the network shall be
         convolutional; ``None``: fully connected.
@@ -183,6 +186,7 @@ class DeepClusterer(
     renewed: ClassVar[str] = ""  # what a second phase makes anew at each refresh, in words
     seeks: ClassVar[bool] = True  # whether clusters are sought on the codes when the first phase is over
     begins: ClassVar[str] = "none"  # where clusters come from if they are not, in words
+    ragged: ClassVar[bool] = False  # whether its own network reads sequences of unequal length
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)  # of its layers, if ``hidden`` is ``None``
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,), "pretrain_epochs": 2, "n_init": 2},
@@ -206,7 +210,7 @@ class DeepClusterer(
     first_phase: ClassVar[tuple[str, ...]] = ()  # parameters of its own that bear on it
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_clusters": [COUNT],
-        "network": [nn.Module, None],
+        "network": [nn.Module, StrOptions(set(NETWORKS)), None],
         "shape": ["array-like", None],
         "hidden": ["array-like", None],
         "latent_dim": [COUNT],
@@ -232,7 +236,7 @@ class DeepClusterer(
         self,
         n_clusters: int = 10,
         *,
-        network: nn.Module | None = None,
+        network: nn.Module | str | None = None,
         shape: Sequence[int] | None = None,
         hidden: Sequence[int] | None = (256, 256),
         latent_dim: int = 10,
@@ -365,11 +369,21 @@ class DeepClusterer(
 
     def build(self, n_features: int) -> nn.Module:
         """Return the network for points of ``n_features`` values, in the shape ``point_shape_``."""
+        if isinstance(self.network, str):
+            return NETWORKS[self.network](self.point_shape_, self._widths, self.latent_dim)
         if self.network is not None:
             return copy.deepcopy(self.network)
         if self._image_shape is not None:
             return conv_autoencoder(self._image_shape, self._widths, self.latent_dim)
         return mlp_autoencoder(n_features, self._widths, self.latent_dim)
+
+    @property
+    def _reads_ends(self) -> bool:
+        """Whether sequences may be of unequal length: their network reads them, and L_R measures steps alone."""
+        reads = isinstance(self.network, str) or getattr(
+            self.network, "reads_ends", self.network is None and self.ragged
+        )
+        return bool(reads) and type(self).representation_loss is DeepClusterer.representation_loss
 
     @property
     def _widths(self) -> Sequence[int]:
@@ -416,7 +430,11 @@ class DeepClusterer(
     def representation_loss(self, batch: Batch) -> Tensor:
         """Return L_R of a mini-batch: by default the mean squared error of the reconstruction."""
         wanted = batch.view if self.reconstruct == "view" else batch.x
-        return batch.note("L_R", nn.functional.mse_loss(self.network_.decoder(batch.z), wanted))
+        return batch.note("L_R", self.error(self.network_.decoder(batch.z), wanted))
+
+    def error(self, drawn: Tensor, wanted: Tensor) -> Tensor:
+        """Return the mean squared error of a reconstruction; a network of sequences measures their steps alone."""
+        return getattr(self.network_, "error", nn.functional.mse_loss)(drawn, wanted)
 
     def start_clusters(self, x: Points, n_clusters: int, n_init: int) -> None:
         """Put ``n_clusters`` centroids where k-means on the codes of ``x`` (n, …) finds them, or as ``start`` says."""
@@ -430,9 +448,13 @@ class DeepClusterer(
         """Start at another clustering of the places ``z`` (n, d); of all processes' points, in one place."""
         n, z = len(z), parallel.all_rows(z)
         with parallel.together(split=False):
-            labels = parallel.from_first(torch.as_tensor(STARTS[self.start](z, self.n_clusters, **how)))
+            labels = parallel.from_first(torch.as_tensor(self.labels_of_start(z, **how)))
         start_at_labels(self.network_, z, labels.numpy(), self.n_clusters)
         self.labels_ = parallel.own_rows(labels, n).numpy()
+
+    def labels_of_start(self, z: Tensor, n_init: int, random_state: int) -> NDArray[np.int64]:
+        """Return the clusters (n,) in which the places ``z`` (n, d) of all points start, where k-means is not asked."""
+        return STARTS[self.start](z, self.n_clusters, n_init=n_init, random_state=random_state)
 
     def assign(self, z: Tensor) -> Tensor:
         """Return the cluster (n,) of each code ``z`` (n, d): by default that of the nearest centroid."""
@@ -473,7 +495,8 @@ class DeepClusterer(
         ----------
         X
             Points: rows (n, D), images (n, H, W) or (n, C, H, W), sequences (n, T) or (n, T, C); an array, a memory map
-            or a tensor.
+            or a tensor. Sequences of unequal length, for a network that reads them: a list of arrays, a masked array,
+            or an array (n, T, C) that is NaN beyond the end of each.
         y
             Ignored. No label enters training.
         split

@@ -1,8 +1,9 @@
 """What a deep method has to beat: clusterings without a network, each set up as its users set it up."""
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_memory
 
 from dclib.checks import one_of
 from dclib.features import PretrainedFeatures
+from dclib.sequences import padded, resampled, standardised
 from dclib.training import fit_kmeans, fit_mixture, fit_spectral
 
 KMEANS = "k-means"
@@ -196,11 +198,102 @@ def _features(x: NDArray, **how: Any) -> tuple[NDArray, float]:
     return z, time.perf_counter() - start
 
 
+class OnSequences(ClusterMixin, BaseEstimator):
+    """What the two baselines for time series share: sequences in, clusters out, by the package tslearn.
+
+    Parameters
+    ----------
+    n_clusters
+        K.
+    n_init
+        Restarts; the one with the least sum of distances is kept.
+    max_iter
+        Most rounds of one start.
+    random_state
+        Seed.
+
+    Raises
+    ------
+    ImportError
+        In ``fit``, if tslearn is not there: ``pip install "dclib[series]"``.
+    """
+
+    keeps_shape: ClassVar[bool] = True
+    ragged: ClassVar[bool] = False
+
+    def __init__(self, n_clusters: int = 10, *, n_init: int = 3, max_iter: int = 50, random_state: int = 0) -> None:
+        self.n_clusters = n_clusters
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Find ``labels_`` (n,) of the sequences ``X`` (n, T), (n, T, C) or a list of them."""
+        x = padded(X) if isinstance(X, list | tuple) else np.asarray(X)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what tslearn would like to have beside it
+            self.labels_: NDArray[np.int64] = self._labels(x if x.ndim == 3 else x[..., None]).astype(np.int64)
+        return self
+
+    def _how(self) -> dict[str, int]:
+        names = ("n_clusters", "n_init", "max_iter", "random_state")
+        return {name: getattr(self, name) for name in names}
+
+
+class KShape(OnSequences):
+    """k-Shape (Paparrizos and Gravano 2015): k-means by shapes, whatever their place, height and level.
+
+    Sequences have mean 0 and variance 1 each, channel by channel; those of unequal length are stretched to the longest.
+    """
+
+    def _labels(self, x: NDArray) -> NDArray:
+        from tslearn.clustering import KShape as Peer
+
+        x = resampled(x, x.shape[1]) if np.isnan(x).any() else x
+        return Peer(**self._how()).fit_predict(standardised(x.astype(np.float64)))
+
+
+class DTWKMeans(OnSequences):
+    """k-means by dynamic time warping, with centroids by barycentre averaging (Petitjean et al. 2011).
+
+    Sequences are taken as they come, also those of unequal length.
+
+    Parameters
+    ----------
+    n_clusters, n_init, max_iter, random_state
+        As in :class:`OnSequences`.
+    max_averaging
+        Most steps of an averaging.
+    """
+
+    ragged: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        n_init: int = 1,
+        max_iter: int = 30,
+        max_averaging: int = 10,
+        random_state: int = 0,
+    ) -> None:
+        super().__init__(n_clusters, n_init=n_init, max_iter=max_iter, random_state=random_state)
+        self.max_averaging = max_averaging
+
+    def _labels(self, x: NDArray) -> NDArray:
+        from tslearn.clustering import TimeSeriesKMeans
+
+        peer = TimeSeriesKMeans(**self._how(), metric="dtw", max_iter_barycenter=self.max_averaging)
+        return peer.fit_predict(x.astype(np.float64))
+
+
 # From K and a seed to an estimator.
 BASELINES: dict[str, Callable[..., ClusterMixin]] = {
     KMEANS: lambda k, **how: KMeans(k, **{"n_init": 20} | how),
     "gmm": Mixture,
     "umap-gmm": OnUMAP,
+    "k-shape": KShape,
+    "dtw-kmeans": DTWKMeans,
     "features-kmeans": OnFeatures,
     "features-gmm": lambda k, **how: OnFeatures(k, **{"clusterer": "mixture"} | how),
     "features-spectral": lambda k, **how: OnFeatures(k, **{"clusterer": "spectral"} | how),

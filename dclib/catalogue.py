@@ -15,6 +15,7 @@ import pooch
 from sklearn.datasets import fetch_20newsgroups, load_digits, load_svmlight_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from dclib import series
 from dclib.download import RemoteFile, unpack_folder
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -41,7 +42,8 @@ NEWSGROUPS = (
 class Entry:
     """What the catalogue holds of a data set: its facts, its files, and how to read ``x`` and ``y`` of them.
 
-    ``read`` takes the folder that holds the files, and returns x (n, D) float32 and y (n,) int64.
+    ``read`` takes the folder that holds the files, and returns x (n, D) float32 and y (n,) int64. ``sequence`` says
+    that a point is one, and ``package`` its folder in aeon, if it ships there.
     """
 
     n: int
@@ -51,6 +53,8 @@ class Entry:
     licence: str
     read: Callable[[Path], Arrays]
     files: tuple[RemoteFile, ...] = ()
+    sequence: bool = False
+    package: str = ""
 
 
 def tfidf(posts: list[str], n_words: int = N_WORDS) -> np.ndarray:
@@ -342,10 +346,16 @@ CATALOGUE: dict[str, Entry] = {
     "pendigits": Entry(
         10_992, (8, 2), DIGITS,
         "E. Alpaydin and F. Alimoglu, Pen-Based Recognition of Handwritten Digits, UCI",
-        "CC BY 4.0", read_pendigits, PENDIGITS_FILES,
+        "CC BY 4.0", read_pendigits, PENDIGITS_FILES, True,
     ),
     "20newsgroups": Entry(
         N_POSTS, (N_WORDS,), NEWSGROUPS, "K. Lang, Newsweeder, 1995; the by-date version of J. Rennie",
         "no terms stated; used for research", read_news, (NEWS_FILE,),
     ),
 }  # fmt: skip
+for _name, _known in series.SERIES.items():
+    _source = f"{series.ARCHIVE}: {_known.about}"
+    _read = partial(lambda name, _: series.read_series(name), _name)
+    CATALOGUE[_name] = Entry(
+        _known.n, _known.shape, _known.classes, _source, series.LICENCE, _read, sequence=True, package=_known.problem
+    )

@@ -13,7 +13,10 @@ from typing import Any
 from dclib import __version__
 from dclib.profiles import PROFILES
 
-BASELINE_NAMES = ("k-means", "gmm", "umap-gmm", "umap-hdbscan", "features-kmeans", "features-gmm", "features-spectral")
+BASELINE_NAMES = (
+    *("k-means", "gmm", "umap-gmm", "umap-hdbscan", "k-shape", "dtw-kmeans"),
+    *("features-kmeans", "features-gmm", "features-spectral"),
+)
 METHOD_NAMES = sorted(path.stem.replace("_", "-") for path in Path(__file__).with_name("methods").glob("[!_]*.py"))
 
 EXAMPLES = """examples:

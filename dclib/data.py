@@ -11,6 +11,7 @@ import scipy.io
 from dclib.catalogue import ASSET, ASSET_SHA256, CATALOGUE, Entry
 from dclib.checks import one_of
 from dclib.download import DownloadError, cached, fetch, ready
+from dclib.series import HINT, folder_of_aeon
 
 __all__ = ["Dataset", "DownloadError", "Status", "check", "get", "load", "names", "read_mat", "status"]
 
@@ -22,7 +23,8 @@ class Dataset:
     Attributes
     ----------
     x
-        The points, float32 of shape (n, D), C-contiguous. Images are in [0, 1].
+        The points, float32 of shape (n, D), C-contiguous. Images are in [0, 1]. A sequence that is shorter than others
+        is NaN beyond its end.
     y
         The true classes, int64 of shape (n,), for the metrics only; None if there are none.
     name
@@ -35,6 +37,8 @@ class Dataset:
         Whose work it is and where it comes from.
     licence
         The terms it is published under.
+    sequence
+        Whether a point is a sequence: of T values, or (T, C).
 
     Raises
     ------
@@ -49,6 +53,7 @@ class Dataset:
     classes: tuple[str, ...] = ()
     source: str = ""
     licence: str = ""
+    sequence: bool = False
 
     def __post_init__(self) -> None:
         if self.x.ndim != 2 or self.x.shape[1] != math.prod(self.shape):
@@ -65,7 +70,7 @@ class Dataset:
     def is_image(self) -> bool:
         """Whether a point is an image: two sides of eight pixels or more, after one or three channels if any."""
         *channels, height, width = self.shape if len(self.shape) in (2, 3) else (0, 0)
-        return channels in ([], [1], [3]) and min(height, width) >= 8
+        return not self.sequence and channels in ([], [1], [3]) and min(height, width) >= 8
 
     def __len__(self) -> int:
         """Return the number of points, n."""
@@ -75,7 +80,7 @@ class Dataset:
         """Return one line: name, size, shape of a point, range and number of classes."""
         n, d = self.x.shape
         shape = "" if len(self.shape) < 2 else f" ({' × '.join(map(str, self.shape))})"
-        span = f", in [{self.x.min():.3g}, {self.x.max():.3g}]" if n else ""
+        span = f", in [{np.nanmin(self.x):.3g}, {np.nanmax(self.x):.3g}]" if n else ""
         return f"Dataset {self.name!r}: {n:,} points of {d:,} values{shape}{span}, {len(self.classes)} classes"
 
 
@@ -88,7 +93,7 @@ class Status:
     name, n, d, shape, n_classes
         Its name, number of points and values, the shape of a point, the number of classes.
     state
-        ``"bundled"``, ``"in the cache"``, ``"partly in the cache"``, ``"not here"`` or ``"damaged"``.
+        ``"bundled"``, ``"in aeon"``, ``"in the cache"``, ``"partly in the cache"``, ``"not here"`` or ``"damaged"``.
     places
         The files that are here, as paths.
     n_bytes
@@ -114,7 +119,7 @@ class Status:
     @property
     def sound(self) -> bool:
         """True if `load` needs no network."""
-        return self.state in ("bundled", "in the cache")
+        return self.state in ("bundled", "in aeon", "in the cache")
 
 
 def names() -> tuple[str, ...]:
@@ -143,6 +148,11 @@ def load(name: str) -> Dataset:
     ``20newsgroups``  18,846  2,000 (2000,)     tf-idf of unit mean square; see `tfidf`
     ================= ====== ====== =========== ===========================================================
 
+    A stroke of ``pendigits`` is sixteen numbers in ``x`` and a sequence of eight positions in ``samples``. These
+    sets of the UCR and UEA archives ship inside the package aeon (``pip install "dclib[series]"``):
+    ``italypowerdemand``, ``gunpoint``, ``arrowhead``, ``osuleaf``, ``acsf1`` (one value at each step), ``basicmotions``
+    (six), and, of unequal length, ``japanesevowels`` (twelve) and ``pickupgesture``.
+
     Parameters
     ----------
     name
@@ -156,6 +166,8 @@ def load(name: str) -> Dataset:
         If it is not in the cache and no mirror delivers it; the message says what to do.
     OSError
         If the bundled file is damaged.
+    ImportError
+        If it ships inside a package that is not installed.
 
     Examples
     --------
@@ -167,7 +179,7 @@ def load(name: str) -> Dataset:
     entry = _entry(name)
     with ready(entry.files) as folder:
         x, y = entry.read(folder)
-    return Dataset(x, y, name, entry.shape, entry.classes, entry.source, entry.licence)
+    return Dataset(x, y, name, entry.shape, entry.classes, entry.source, entry.licence, entry.sequence)
 
 
 def read_mat(path: str | Path, shape: tuple[int, ...] = (32, 32), name: str = "cmu-pie") -> Dataset:
@@ -220,7 +232,10 @@ def status(name: str) -> Status:
     """
     entry = _entry(name)
     places = [place for file in entry.files if (place := file.found())]
-    if len(places) == len(entry.files):
+    if entry.package:
+        folder = folder_of_aeon()
+        places, state = ([folder / entry.package], "in aeon") if folder else ([], "not here")
+    elif len(places) == len(entry.files):
         state = "in the cache" if places else "bundled"
     else:
         state = "partly in the cache" if places else "not here"
@@ -261,7 +276,9 @@ def get(name: str) -> Status:
     """
     for file in _entry(name).files:
         fetch(file)
-    return check(name)
+    if (found := check(name)).state == "not here":
+        raise DownloadError(f"{name}: {HINT}.")
+    return found
 
 
 def _entry(name: str) -> Entry:

@@ -14,11 +14,17 @@ from dclib import parallel
 from dclib.augment import RandomAffine
 from dclib.checks import callers_level
 from dclib.points import exact_type, is_large_map, middle, parts
+from dclib.sequences import check_ends, is_list_of_sequences, padded
 from dclib.training import OutlierWarning, root_mean_square
 
 
 def as_array(X: ArrayLike) -> ArrayLike:
-    """Return a tensor as an array, on the processor, and leave everything else to scikit-learn's validation."""
+    """Return a tensor as an array, on the processor, and leave everything else to scikit-learn's validation.
+
+    A masked array has NaN where it is masked.
+    """
+    if isinstance(X, np.ma.MaskedArray):
+        return X.astype(exact_type(X.dtype)).filled(np.nan)
     if not isinstance(X, Tensor):
         return X
     X = X.detach().cpu()
@@ -30,7 +36,8 @@ class ReadsPoints:
 
     Points may be rows (n, D), images (n, H, W) or (n, C, H, W), sequences (n, T) or (n, T, C). A network of the book
     that is fully connected or convolutional reads them as rows; one that was passed as ``network`` gets them in the
-    shape in which they came.
+    shape in which they came. Sequences of unequal length are NaN beyond their ends from here to the network, which has
+    to say that it reads them (``reads_ends``).
     """
 
     keeps_shape: ClassVar[bool] = False  # whether the method's own network reads points in the shape they came in
@@ -39,18 +46,41 @@ class ReadsPoints:
         """Return ``X`` as rows (n, D) of floats (a large memory map: as it is), refused if it can't be trained on."""
         if not reset:
             check_is_fitted(self)
+        if is_list_of_sequences(X):
+            X = padded(X, None if reset else self.point_shape_[0])
         shape = np.shape(X)[1:] if hasattr(X, "ndim") and X.ndim > 2 else None
         X = X if shape is None else as_array(X).reshape(len(X), math.prod(shape))
         large = is_large_map(X)
         points = validate_data(self, as_array(X), dtype="numeric", ensure_all_finite=False, reset=reset)
         points = X if large else points.astype(exact_type(points.dtype), copy=False)  # validation forgets the map
         for part in parts(points):
-            assert_all_finite(part, estimator_name=type(self).__name__, input_name="X")
+            self._check_values(part, shape)
         if reset:
             self._came_as = shape or points.shape[1:]
         elif shape is not None:
             self._check_shape(shape, self.shape_ or self.point_shape_)
         return points
+
+    def _check_values(self, rows: NDArray, shape: tuple[int, ...] | None) -> None:
+        """Refuse infinity, and NaN but for what lies beyond the end of a sequence whose network reads that."""
+        ended = shape is not None and len(shape) == 2 and bool(np.isnan(rows).any())
+        if ended and self._reads_ends:
+            check_ends(rows.reshape(-1, *shape))
+            rows = rows[~np.isnan(rows)].reshape(-1, 1)
+        elif ended and not np.isinf(rows).any():
+            check_ends(rows.reshape(-1, *shape))  # in words of its own, if it is no end
+            remedy = "dclib.sequences.resampled makes them equally long"
+            raise ValueError(
+                f"X contains NaN: sequences of unequal length, which this network does not read; {remedy}."
+            )
+        assert_all_finite(rows, estimator_name=type(self).__name__, input_name="X")
+
+    @staticmethod
+    def _values(points: NDArray) -> NDArray:
+        """Return the points, or the values (m, 1) that are there if sequences end early."""
+        if points.dtype.kind != "f" or not np.isnan(points[:, -1]).any():  # whoever ends early lacks the last value
+            return points
+        return points[~np.isnan(points)].reshape(-1, 1)
 
     @staticmethod
     def _check_shape(came: tuple[int, ...], read: tuple[int, ...]) -> None:
@@ -88,9 +118,10 @@ class ReadsPoints:
             raise ValueError(f"a point has {least} values in one process and {most} in another.")
         if n > 1 and not parallel.largest(int(self._varied(points))):
             raise ValueError(f"all {n} points are the same: there is nothing to cluster.")
+        values = self._values(points)
         with np.errstate(over="ignore"):
-            self.offset_ = float(parallel.from_first(torch.tensor(middle(points), dtype=torch.float64)))
-            self.scale_ = self._root_mean_square(points)
+            self.offset_ = float(parallel.from_first(torch.tensor(middle(values), dtype=torch.float64)))
+            self.scale_ = self._root_mean_square(values)
         if not 0 < self.scale_ < np.inf:
             raise ValueError("the squares of the values are out of a float's range; multiply X by a constant.")
         self._warn_of_an_outlier(points)
@@ -99,8 +130,8 @@ class ReadsPoints:
     def _varied(points: NDArray) -> bool:
         """Return whether a point differs from the first one, or from that of the first process."""
         first = torch.as_tensor(np.asarray(points[0], dtype=np.float64))
-        others = not torch.equal(parallel.from_first(first), first)
-        return others or not all((part == points[0]).all() for part in parts(points))
+        others = not torch.equal(parallel.from_first(first).nan_to_num(), first.nan_to_num())
+        return others or not all(np.array_equal(part, points[:1].repeat(len(part), 0), True) for part in parts(points))
 
     def _root_mean_square(self, points: NDArray) -> float:
         """Return the root mean square over the points of all processes, measured from the offset."""
@@ -111,7 +142,7 @@ class ReadsPoints:
         return float(total / size) ** 0.5
 
     def _warn_of_an_outlier(self, points: NDArray) -> None:
-        squares = [np.square(part.astype(np.float64) - self.offset_).mean(axis=1) for part in parts(points)]
+        squares = [np.nanmean(np.square(part.astype(np.float64) - self.offset_), axis=1) for part in parts(points)]
         sizes = np.concatenate(squares)
         if len(sizes) >= 10 and sizes.max() > 0.5 * sizes.sum():
             share = f"point {sizes.argmax()} alone holds {sizes.max() / sizes.sum():.1%} of the data's squared size"

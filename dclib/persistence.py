@@ -64,7 +64,7 @@ class Persistent:
         """
         check_is_fitted(self)
         found = {"found": self._found(), "tensors": self._tensors()}
-        content = found | {"own": self.network is not None, "network": self._network_state()}
+        content = found | {"own": isinstance(self.network, nn.Module), "network": self._network_state()}
         return store.write(path, "estimator", self._identity() | content)
 
     def _found(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class Persistent:
         content = store.read(path, "estimator")
         own = {} if network is None else {"network": network}  # a subclass may have no such parameter
         model = cls._class_named(content["class"], path)(**_unplain(content["parameters"]), **own)
-        if content["own"] and model.network is None:
+        if content["own"] and not isinstance(model.network, nn.Module):
             raise ValueError(f"{path} was fitted on a network of its own; pass one like it: load(path, network=…).")
         model._take(content["found"], content.get("tensors", ()))
         model.network_ = model.build(model.n_features_in_)
@@ -138,6 +138,7 @@ class Persistent:
     def _identity(self) -> dict[str, Any]:
         """Return what decides the result of ``fit``, the data aside."""
         chosen = {name: value for name, value in self.get_params(deep=False).items() if name not in UNSTORED}
+        chosen |= {"network": self.network} if isinstance(self.network, str) else {}
         return {"class": type(self).__name__, "parameters": _plain(chosen)}
 
     def _set_network(self, found: dict[str, Any]) -> None:
@@ -193,10 +194,11 @@ class Persistent:
         """Return what decides the first phase; ``None`` if it can't be told, as with code from elsewhere."""
         hooks = [getattr(self, name) for name in HOOKS]
         names = sorted({*self.of_first_phase(), *self.first_phase} - {*UNSTORED})
+        names += ["network"] if isinstance(self.network, str) else []
         parameters = _plain({name: getattr(self, name) for name in names})
         told = all(code.__module__.split(".")[0] == "dclib" for code in (type(self), *hooks))
         told &= not any(isinstance(value, dict) and "other" in value for value in parameters.values())
-        if not told or self.random_state is None or self.network is not None or parallel.is_split():
+        if not told or self.random_state is None or isinstance(self.network, nn.Module) or parallel.is_split():
             return None
         return {
             "hooks": [hook.__qualname__ for hook in hooks],

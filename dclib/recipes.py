@@ -148,6 +148,21 @@ PAPER: dict[str, dict[str, str]] = {
         "second phase": "none",
         "mini-batch": "256",
         "settings": "k = 10,000 for 1,000 classes, PCA to 256, whitened, length one (Caron et al. 2018, code)",
+    "recurrent-autoencoder": {
+        "network": "one layer of LSTM units, 1,000 and more; the last state is the code",
+        "pretraining": "SGD 0.7 falling (Sutskever et al. 2014); RMSProp with momentum (Srivastava et al. 2015)",
+        "start": "none: the papers translate, and predict; k-means on the code is what clustering added",
+        "second phase": "none",
+        "mini-batch": "128 (Sutskever et al. 2014)",
+        "settings": "the input, or the output, reversed",
+    },
+    "dtc": {
+        "network": "50 filters of 10 steps, leaky ReLU, max pooling of P; LSTMs of 50 and 1 in both directions",
+        "pretraining": "10 epochs, Adam (port of Forest 2019)",
+        "start": "complete linkage by the dissimilarity; k-means in the port as well",
+        "second phase": "up to 100 epochs, Adam; new target every epoch; until 0.1 % change cluster, five times (port)",
+        "mini-batch": "64 (port)",
+        "settings": "γ = 1, α = 1; P chosen set by set (Madiraju et al. 2018)",
     },
 }
 PROFILES = ("book", "full", "paper")
@@ -189,6 +204,8 @@ def ours(method: str, profile: str) -> dict[str, str]:
 
 
 def _start(how: Mapping[str, Any]) -> str:
+    if how["start"] == "linkage":
+        return "complete linkage by the dissimilarity"
     return f"{how['start'].replace('kmeans', 'k-means')} on all codes, {how['n_init']} restarts"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import ClusterMixin
 
 from dclib import parallel, provenance
@@ -19,6 +20,7 @@ from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.metrics import cluster_sizes, evaluate
 from dclib.profiles import PROFILES, profile
+from dclib.sequences import resampled
 from dclib.statistics import paired_differences, sign_flip_test
 from dclib.training import effective_number, pick_device
 
@@ -51,7 +53,10 @@ NAMES = {
     "gan-features": "GAN features",
     "infogan": "InfoGAN",
     "clustergan": "ClusterGAN",
-    **{name: name.upper() for name in ("jule", "dac", "imsat", "iic")},
+    **{name: name.upper() for name in ("jule", "dac", "imsat", "iic", "dtc")},
+    "recurrent-autoencoder": "recurrent autoencoder",
+    "k-shape": "k-Shape",
+    "dtw-kmeans": "DTW k-means",
     "deepcluster": "DeepCluster",
 }
 # Rows of the leaderboard beside those without a variant; other variants are ablations.
@@ -68,6 +73,7 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "augment": lambda value, _: "augmentation" if value is not None else "",
     "reconstruct": lambda value, of: "clean target" if value == "clean" and of.get("augment") is not None else "",
     "start": lambda value, _: f"{value} start".replace("kmeans", "k-means"),
+    "network": lambda value, _: f"{value.upper()} network" if value in ("gru", "lstm") else "",
     "units": lambda value, _: f"{value} units" if value != "raw" else "",
     "count_small": lambda value, _: "small clusters absorbed" if not value else "",
     "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
@@ -187,7 +193,7 @@ def run(
     model = make(method, points, seed, profile_name, **how, **parameters)
     provenance.reset_peak_memory()
     start = time.perf_counter()
-    model.fit(points.x)
+    model.fit(in_its_shape(model, points))
     seconds = getattr(model, "seconds_", time.perf_counter() - start)
     return {
         **identity(method, data, seed, profile_name, **parameters),
@@ -203,6 +209,20 @@ def run(
         "parameters": _plain(model.get_params(deep=False), without=("checkpoint", "pretrained", "memory")),
         **provenance.surroundings(pick_device(device)),
     }
+
+
+def in_its_shape(model: ClusterMixin, points: Dataset) -> NDArray:
+    """Return points as a method reads them: rows (n, D), or in their own shape if they are sequences to it.
+
+    Sequences of unequal length are stretched to the longest, by linear interpolation, for a method that needs one
+    length.
+    """
+    reads = getattr(model, "_reads_ends", getattr(model, "ragged", False))
+    samples = points.samples
+    if points.sequence and not reads and np.isnan(points.x[:, -1]).any():
+        samples = resampled(samples, points.shape[0])
+    own = getattr(model, "keeps_shape", False) or getattr(model, "network", None) is not None
+    return samples if own else np.ascontiguousarray(samples.reshape(len(points), -1))
 
 
 def final_loss(model: ClusterMixin) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 MOST_DIFFERENCES = 16  # of a sign-flip test, which tries all 2^m signs
 
@@ -141,3 +142,53 @@ def expected_best(scores: Sequence[float] | NDArray, k: int) -> float:
         raise ValueError(f"k is {k}, but must be from 1 to the {x.size} runs.")
     picks = np.array([comb(i, k - 1) for i in range(x.size)])  # with x[i] on top
     return float(picks @ x / comb(x.size, k))
+
+
+def mean_ranks(scores: ArrayLike) -> NDArray:
+    """Return the mean rank (k,) of methods over data sets; 1 is the best of a set.
+
+    Ties share their ranks.
+
+    Parameters
+    ----------
+    scores : array-like (n, k)
+        A row a data set, a column a method; more is better.
+
+    Raises
+    ------
+    ValueError
+        If it is no table, or a score is not finite.
+
+    Notes
+    -----
+    Demšar (2006). Derived in :doc:`/notebooks/features/dtc`.
+    """
+    table = np.asarray(scores, dtype=float)
+    if table.ndim != 2 or min(table.shape) < 1 or not np.isfinite(table).all():
+        raise ValueError("scores must be a table of finite numbers, a row a data set.")
+    return rankdata(-table, axis=1).mean(axis=0)
+
+
+def critical_difference(n_methods: int, n_sets: int, alpha: float = 0.05) -> float:
+    """Return how far apart two mean ranks have to be to differ, by Nemenyi's test.
+
+    Parameters
+    ----------
+    n_methods
+        k, how many are compared, each with each.
+    n_sets
+        n, data sets.
+    alpha
+        The level for all pairs together.
+
+    Notes
+    -----
+    Demšar (2006, section 3.2.2). Derived in :doc:`/notebooks/features/dtc`.
+    """
+    q = studentized_range.ppf(1 - alpha, n_methods, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_sets)))
+
+
+def friedman(scores: ArrayLike) -> float:
+    """Return the p-value of Friedman's test: whether methods (columns of (n, k)) rank alike over data sets."""
+    return float(friedmanchisquare(*np.asarray(scores, dtype=float).T).pvalue)

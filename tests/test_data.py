@@ -23,6 +23,7 @@ from torchvision import datasets
 
 from dclib import catalogue, data, download
 from dclib.data import DownloadError, check, get, load, names, read_mat, status
+from dclib.series import SERIES
 
 ON_DISK = ("mnist", "mnist-test", "fashion-mnist", "usps", "cifar10", "stl10", "pendigits", "20newsgroups")
 SPACE, CARS = "20news-bydate-train/sci.space", "20news-bydate-train/rec.autos"
@@ -221,7 +222,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(function):
 
 
 def test_the_names():
-    assert names() == ("digits", "mnist-10k", *ON_DISK)
+    assert names() == ("digits", "mnist-10k", *ON_DISK, *SERIES)
 
 
 @pytest.mark.parametrize(

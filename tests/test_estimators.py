@@ -253,7 +253,7 @@ def test_losses_are_computed_in_float32_whatever_the_layers_multiply_in(cls, mon
                 monkeypatch.setattr(module, loss, watched(getattr(module, loss)))
     small(cls, precision="bfloat16").fit(X)
     assert {kind for _, kind in seen} <= {torch.float32}, seen
-    assert seen or cls.__name__ in ("AutoencoderKMeans", "AutoencoderSpectral")
+    assert seen or cls.__name__ in ("AutoencoderKMeans", "AutoencoderSpectral", "RecurrentAutoencoder")
 
 
 @every_method
@@ -321,6 +321,10 @@ def test_a_diverging_run_stops_by_name_and_keeps_the_last_good_state(cls):
 @every_method
 def test_a_last_step_that_spoils_the_weights_is_noticed(cls):
     model = small(cls, pretrain_lr=1e38, pretrain_epochs=1, batch_size=200)  # the only loss was computed before it
+    if cls.__name__ in ("RecurrentAutoencoder", "DTC"):  # gates saturate: of weights without bound, codes have one
+        with pytest.raises(NonFiniteLossError) if cls.__name__ == "DTC" else pytest.warns(CollapseWarning):
+            model.fit(X)
+        return
     with pytest.raises(NonFiniteLossError, match="became nan in epoch 1 of phase 'pretrain'"):
         model.fit(X)
     assert all(torch.isfinite(value).all() for value in model.network_.state_dict().values())

@@ -23,6 +23,7 @@ from dclib.methods.dcn import kmeans_loss, running_means
 from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
 from dclib.methods.den import group_loss, heat_kernel, in_white, locality_loss
 from dclib.methods.depict import TARGETS, cross_entropy
+from dclib.methods.dtc import DISSIMILARITIES, student_t
 from dclib.methods.gan_features import discriminator_loss, non_saturating_loss
 from dclib.methods.vae import gaussian_error, kl_to_standard_normal, reparametrised
 from dclib.networks import activations
@@ -91,6 +92,19 @@ class IDEC(DEC):
         z = self.network.encoder(view)
         l_c = kl_divergence(self.p[index], soft_assignment(z, self.network.centroids))
         return mse_loss(self.network.decoder(z), view) + self.model.weight * l_c
+
+
+class DTC(IDEC):
+    def q(self, x):
+        return self.of(self.network.encoder(x))
+
+    def of(self, z):
+        distance = DISSIMILARITIES[self.model.dissimilarity]
+        return student_t(distance(z[..., None], self.network.centroids[..., None]))
+
+    def second(self, view, x, index):
+        z = self.network.encoder(view)
+        return mse_loss(self.network.decoder(z), view) + self.model.weight * kl_divergence(self.p[index], self.of(z))
 
 
 class DBC(DEC):
@@ -164,6 +178,7 @@ class DEN(Plain):
 
 
 RULES = {"autoencoder-kmeans": Plain, "dec": DEC, "idec": IDEC, "dbc": DBC, "dcn": DCN, "depict": DEPICT, "den": DEN}
+RULES |= {"recurrent-autoencoder": Plain, "dtc": DTC}
 
 
 def reference(model, rules) -> SimpleNamespace:
@@ -172,6 +187,7 @@ def reference(model, rules) -> SimpleNamespace:
     offset = np.quantile(X.astype(np.float64), 0.5, method="lower")
     unit = np.sqrt(np.mean(np.square((X - offset.astype(np.float32)).astype(np.float64))))
     x = torch.as_tensor((X - np.float32(offset)) / np.float32(unit))
+    model.point_shape_ = (X.shape[1],)
     network = model.build(X.shape[1])
     told, losses = rules(model, network.eval(), x), []
 
@@ -229,7 +245,8 @@ def configured(name: str, **changes):
     how |= {"precision": "float32", "augment": RandomAffine((4, 4))}
     how |= {"epochs": 3, "tol": 0} if "epochs" in own else {}
     how |= {"shape": (4, 4), "hidden": (3, 5)} if cls.convolutional else {}
-    how |= {"start": "kmeans"} if name == "vae" else {}
+    how |= {"start": "kmeans"} if name in ("vae", "dtc") else {}
+    how |= {"hidden": (8, 8), "latent_dim": 1, "pool_size": 2} if name == "dtc" else {}
     return cls(**how | changes)
 
 
@@ -401,6 +418,8 @@ def test_fit_is_the_plain_loop(name):
         ("idec", {"weight": 0.1}),
         ("den", {"units": "white"}),
         ("dec", AS_PAPER),
+        ("dtc", {"dissimilarity": "cid", "weight": 0.3}),
+        ("recurrent-autoencoder", {"cell": "lstm", "backwards": False, "window": 3}),
         ("depict", AS_PAPER | {"update_interval": 7}),
     ],
 )

@@ -71,3 +71,15 @@ def test_expected_best_is_the_mean_over_all_picks(k):
 def test_expected_best_needs_enough_runs(k):
     with pytest.raises(ValueError, match=f"k is {k}"):
         statistics.expected_best([0.1, 0.2, 0.3], k)
+
+
+def test_mean_ranks_and_nemenyis_difference():
+    table = [[0.9, 0.8, 0.8], [0.5, 0.7, 0.6]]
+    np.testing.assert_allclose(statistics.mean_ranks(table), [2, 1.75, 2.25])
+    assert statistics.critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)  # Demšar (2006, section 3.2.3)
+    assert statistics.critical_difference(5, 30) < statistics.critical_difference(5, 7)
+    rng = np.random.default_rng(0)
+    assert statistics.friedman(rng.random((6, 4))) > 0.01 > statistics.friedman(np.arange(4) + rng.random((6, 4)) / 9)
+    for bad in ([0.5, 0.6], [[]], [[0.5, np.nan]]):
+        with pytest.raises(ValueError, match="table of finite numbers"):
+            statistics.mean_ranks(bad)

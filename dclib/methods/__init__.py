@@ -11,12 +11,14 @@ from dclib.methods.dec import DEC
 from dclib.methods.deepcluster import DeepCluster
 from dclib.methods.den import DEN
 from dclib.methods.depict import DEPICT
+from dclib.methods.dtc import DTC
 from dclib.methods.gan_features import GANFeatures
 from dclib.methods.idec import IDEC
 from dclib.methods.iic import IIC
 from dclib.methods.imsat import IMSAT
 from dclib.methods.infogan import InfoGAN
 from dclib.methods.jule import JULE
+from dclib.methods.recurrent_autoencoder import RecurrentAutoencoder
 from dclib.methods.vade import VaDE
 from dclib.methods.vae import VAE
 
@@ -39,6 +41,8 @@ METHODS: dict[str, type[DeepClusterer]] = {
     "imsat": IMSAT,
     "iic": IIC,
     "deepcluster": DeepCluster,
+    "recurrent-autoencoder": RecurrentAutoencoder,
+    "dtc": DTC,
 }
 
 __all__ = [
@@ -48,6 +52,7 @@ __all__ = [
     "DEC",
     "DEN",
     "DEPICT",
+    "DTC",
     "IDEC",
     "IIC",
     "IMSAT",
@@ -60,5 +65,6 @@ __all__ = [
     "DeepCluster",
     "GANFeatures",
     "InfoGAN",
+    "RecurrentAutoencoder",
     "VaDE",
 ]

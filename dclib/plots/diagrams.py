@@ -352,6 +352,43 @@ DIAGRAMS: dict[str, Diagram] = {
         " information of the tables. Auxiliary heads with more clusters take every other step. At the end the head with"
         " the most information on all points answers.",
     ),
+    "recurrent-autoencoder": Diagram(
+        {
+            "x": Node(0, 1, "sequence\n$x_1, \\dots, x_L$"),
+            "f": Node(1.2, 1, "LSTM or GRU,\nstep by step", "module"),
+            "h": Node(2.4, 1, "last state\n$h_L$"),
+            "z": Node(3.4, 1, "code\n$z=Wh_L+b$", "module"),
+            "g": Node(4.5, 1.7, "LSTM or GRU,\n$z$ at each step", "module"),
+            "L_R": Node(5.9, 1.7, "$L_R$: squared error to\n$x_L, \\dots, x_1$", "loss"),
+            "k": Node(4.5, 0.3, "k-means\non all codes", "held"),
+            "c": Node(5.9, 0.3, "clusters"),
+        },
+        [("x", "f"), ("f", "h"), ("h", "z"), ("z", "g"), ("g", "L_R"), ("z", "k", "stop"), ("k", "c", "stop")],
+        "A recurrent network reads a sequence step by step. Its last state goes through a linear layer to the code. A"
+        " second recurrent network gets the code at every step and writes the sequence from its end to its beginning;"
+        " the squared error is the only loss. k-means looks at the codes afterwards; no gradient comes back from it.",
+    ),
+    "dtc": Diagram(
+        {
+            "x": Node(0, 1, "sequence\n$x$: $T$ steps"),
+            "conv": Node(1.05, 1, "filters,\npooling of $P$", "module"),
+            "f": Node(2.15, 1, "two LSTMs,\nboth ways", "module"),
+            "z": Node(3.2, 1, "code $z$:\n$T/P$ steps"),
+            "g": Node(4.4, 2, "repeat $P$ times,\nfilters", "module"),
+            "L_R": Node(5.9, 2, "$L_R$: squared error\nto $x$", "loss"),
+            "q": Node(4.4, 1, "$q$: Student t of\n$d(z,\\mu_j)$", "module"),
+            "L_C": Node(5.9, 1, "$L_C$: KL($P\\Vert Q$)", "loss"),
+            "all": Node(4.4, 0, "$q$ of all points,\nsquared, over $f_j$", "held"),
+            "p": Node(5.9, 0, "target $p$,\nonce an epoch", "held"),
+        },
+        [("x", "conv"), ("conv", "f"), ("f", "z"), ("z", "g"), ("g", "L_R"), ("z", "q"), ("q", "L_C"),
+         ("all", "p", "stop"), ("p", "L_C", "stop"), ("z", "all", "stop")],
+        "A sequence goes through filters and max pooling, and then through two LSTMs that read in both directions; the"
+        " code is a sequence that is shorter by the pooling length. It is repeated and filtered to a reconstruction,"
+        " with a squared error. A Student t of a dissimilarity between the code and centroids, which are short sequences,"
+        " gives the soft assignment. Its divergence from a target is the second loss; the target is made once an epoch"
+        " from the assignments of all points, and no gradient flows through it.",
+    ),
 }  # fmt: skip
 
 
