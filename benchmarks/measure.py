@@ -27,6 +27,9 @@ GENERATIVE = (
     *(("vade", how) for how in ({}, SPECTRAL)),
     *((method, {}) for method in ("gan-features", "infogan", "clustergan")),
 )
+SERIES = ("pendigits", "basicmotions", "italypowerdemand", "gunpoint", "japanesevowels", "arrowhead", "osuleaf")
+SHAPES = ("k-shape", "dtw-kmeans")
+SEQUENTIAL = ("recurrent-autoencoder", "dtc")
 DIRECT = ("jule", "dac", "imsat", "iic", "deepcluster")
 # One idea at a time, as the paper has it and otherwise: what it is worth. Without augmentation, from k-means.
 IDEAS = {
@@ -100,7 +103,8 @@ def paper(data: str) -> Iterator[tuple[str, dict]]:
 
 def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
     """Return the profile and the rows of each part of what is measured on a data set."""
-    baselines = [method for method in BASELINES if data in IMAGES or method not in ON_FEATURES]
+    unfit = {*SHAPES} if data in IMAGES else {*SHAPES, *ON_FEATURES}
+    baselines = [method for method in BASELINES if method not in unfit]
     return {
         "baselines": ("book" if data == "mnist-10k" else "full", ((method, {}) for method in baselines)),
         "book": ("book", full(data)),
@@ -108,6 +112,7 @@ def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
         "ideas": ("full", ideas(data, ("idec", "dcn"))),
         "paper": ("paper", paper(data)),
         "rest": ("full", rest(data)),
+        "sequences": ("book", ((method, {}) for method in (*SHAPES, *SEQUENTIAL) if data in SERIES)),
         "generative": ("full", GENERATIVE),
         "book generative": ("book", GENERATIVE),
         "direct": ("full", direct(data)),

@@ -148,6 +148,7 @@ PAPER: dict[str, dict[str, str]] = {
         "second phase": "none",
         "mini-batch": "256",
         "settings": "k = 10,000 for 1,000 classes, PCA to 256, whitened, length one (Caron et al. 2018, code)",
+    },
     "recurrent-autoencoder": {
         "network": "one layer of LSTM units, 1,000 and more; the last state is the code",
         "pretraining": "SGD 0.7 falling (Sutskever et al. 2014); RMSProp with momentum (Srivastava et al. 2015)",

@@ -385,7 +385,7 @@ DIAGRAMS: dict[str, Diagram] = {
          ("all", "p", "stop"), ("p", "L_C", "stop"), ("z", "all", "stop")],
         "A sequence goes through filters and max pooling, and then through two LSTMs that read in both directions; the"
         " code is a sequence that is shorter by the pooling length. It is repeated and filtered to a reconstruction,"
-        " with a squared error. A Student t of a dissimilarity between the code and centroids, which are short sequences,"
+        " with a squared error. A Student t of a dissimilarity between the code and centroids, short sequences as well,"
         " gives the soft assignment. Its divergence from a target is the second loss; the target is made once an epoch"
         " from the assignments of all points, and no gradient flows through it.",
     ),
