@@ -78,6 +78,8 @@ lint: $(READY) ## style and spelling
 lock: $(UV) ## resolve requirements.lock anew from pyproject.toml
 	$(UV) pip compile pyproject.toml --all-extras --group book --group lab --group test --group course --universal \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -q -o requirements.lock
+	echo aeon | $(UV) pip compile - --no-deps --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --upgrade -q -o series.lock   # its files alone: its upper bounds on NumPy and Numba would hold back the rest
 
 clean: ## remove what was built (not .venv)
 	rm -rf _build .pytest_cache .ruff_cache
@@ -89,7 +91,7 @@ $(UV):
 	@$(PY) -m venv .uv || { echo "python3 has no venv module: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	@.uv/bin/python -m pip install -q --disable-pip-version-check 'uv==0.13.9'
 
-$(READY): pyproject.toml requirements.lock | $(UV)
+$(READY): pyproject.toml requirements.lock series.lock | $(UV)
 	@test -x $(BIN)/python || $(UV) venv -q .venv
 	@echo "Setting up .venv from requirements.lock (PyTorch: $(TORCH))"
 ifeq ($(TORCH),cpu)
@@ -100,6 +102,7 @@ ifeq ($(TORCH),cpu)
 else
 	@$(UV) pip install -q --require-hashes -r requirements.lock
 endif
+	@$(UV) pip install -q --no-deps --require-hashes -r series.lock
 	@$(UV) pip install -q --no-deps --no-build-isolation -e .
 	@echo $(TORCH) > .venv/.torch
 	@touch $@

@@ -149,7 +149,7 @@ def load(name: str) -> Dataset:
     ================= ====== ====== =========== ===========================================================
 
     A stroke of ``pendigits`` is sixteen numbers in ``x`` and a sequence of eight positions in ``samples``. These
-    sets of the UCR and UEA archives ship inside the package aeon (``pip install "dclib[series]"``):
+    sets of the UCR and UEA archives ship inside the package aeon (``pip install --no-deps aeon``):
     ``italypowerdemand``, ``gunpoint``, ``arrowhead``, ``osuleaf``, ``acsf1`` (one value at each step), ``basicmotions``
     (six), and, of unequal length, ``japanesevowels`` (twelve) and ``pickupgesture``.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dclib.sequences import padded
 
-HINT = 'these series ship inside the package aeon: pip install "dclib[series]"'
+HINT = "these series ship inside the package aeon, of which only its files are read: pip install --no-deps aeon"
 ARCHIVE = "UCR/UEA archive (Dau et al. 2019; Bagnall et al. 2018), as it ships in aeon"
 LICENCE = "no terms stated; used for research"
 

@@ -151,9 +151,10 @@ def test_cpu_setup_takes_torch_and_torchvision_from_one_place() -> None:
     """The two are compiled together: one of PyPI beside one of the CPU index fails on import."""
     command = ["make", "-n", "-o", ".uv/bin/uv", "-W", "requirements.lock", "setup", "TORCH=cpu"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    first, second, third = re.findall(r"uv pip install .*", done.stdout)[:3]
+    first, second, series, third = re.findall(r"uv pip install .*", done.stdout)[:4]
     assert "--torch-backend cpu $(" in first and "cpu_lock.py --torch" in first, done.stdout
     assert ".venv/cpu.lock" in second and "torch-backend" not in second
+    assert all(word in series for word in ("--no-deps", "--require-hashes", "series.lock"))
     assert "--no-deps" in third and "-e ." in third
     ask = [sys.executable, "tools/cpu_lock.py", "requirements.lock"]
     rest, two = (
