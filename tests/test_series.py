@@ -53,7 +53,7 @@ def test_without_the_package_the_message_says_what_to_install(monkeypatch):
     with pytest.raises(ImportError, match="gunpoint.*pip install --no-deps aeon"):
         load("gunpoint")
     assert data.status("gunpoint").state == "not here" and not data.status("gunpoint").sound
-    with pytest.raises(data.DownloadError, match="dclib"):
+    with pytest.raises(data.DownloadError, match="--no-deps aeon"):
         data.get("gunpoint")
 
 
