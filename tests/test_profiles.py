@@ -36,7 +36,7 @@ def test_a_budget_in_steps_is_the_same_for_few_points_and_for_many(cls, profile,
     written, found = cls.as_written(profile, data), steps(cls.for_data(data, profile), len(data))
     for budget in written.keys() & {"pretrain_steps", "refine_steps"}:
         taken, an_epoch = found[budget]
-        assert abs(taken - written[budget]) <= an_epoch / 2, budget
+        assert abs(taken - written[budget]) <= an_epoch / 2 or taken == an_epoch > written[budget], budget
     known = cls().get_params().keys() - {"n_clusters"}
     assert cls.settings(profile, data).keys() <= known, "steps are no parameters"
     if profile != "paper":
