@@ -138,6 +138,8 @@ class OnFeatures(ClusterMixin, BaseEstimator):
     ----------
     seconds_ : float
         Of the clustering and of the features, when they were made.
+    weights_ : int
+        Of the network.
     """
 
     def __init__(
@@ -171,7 +173,7 @@ class OnFeatures(ClusterMixin, BaseEstimator):
         """Find ``labels_`` (n,) of the images ``X``."""
         start = time.perf_counter()
         how = {name: getattr(self, name) for name in ("backbone", "layer", "size", "pool", "unit", "shape")}
-        z, seconds = check_memory(self.memory).cache(_features)(np.asarray(X), **how)
+        z, self.weights_, seconds = check_memory(self.memory).cache(_features)(np.asarray(X), **how)
         made = time.perf_counter() - start
         if self.whiten is not None:
             z = normalize(PCA(self.whiten, whiten=True, random_state=self.random_state).fit_transform(z))
@@ -191,11 +193,12 @@ def _mixture(z: torch.Tensor, n_clusters: int, n_init: int, random_state: int) -
     return fit_mixture(torch.as_tensor(leading), n_clusters, n_init, random_state)
 
 
-def _features(x: NDArray, **how: Any) -> tuple[NDArray, float]:
-    """Return features of images and the seconds that they took."""
+def _features(x: NDArray, **how: Any) -> tuple[NDArray, int, float]:
+    """Return features of images, the numbers of weights that make them, and the seconds that they took."""
     start = time.perf_counter()
-    z = PretrainedFeatures(**how).fit_transform(x)
-    return z, time.perf_counter() - start
+    features = PretrainedFeatures(**how).fit(x)
+    z, weights = features.transform(x), sum(value.numel() for value in features.network_.parameters())
+    return z, weights, time.perf_counter() - start
 
 
 class OnSequences(ClusterMixin, BaseEstimator):

@@ -41,6 +41,7 @@ class DirectClusterer(DeepClusterer):
     wiring: ClassVar[str] = "batch norm and ReLU on every layer"
     seeks: ClassVar[bool] = False
     convolutional: ClassVar[bool] = True
+    linear_code: ClassVar[bool] = False  # whether a linear layer follows the features
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)
     first_phase: ClassVar[tuple[str, ...]] = ("n_clusters",)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
@@ -69,6 +70,8 @@ class DirectClusterer(DeepClusterer):
             network.encoder = conv_features(self._image_shape, self._widths, self.latent_dim)
         else:
             network.encoder = mlp_features(n_features, self._widths, self.latent_dim)
+        if self.linear_code:
+            network.encoder.append(nn.Linear(self.latent_dim, self.latent_dim))
         return network
 
     def needs_decoder(self) -> bool:

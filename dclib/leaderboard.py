@@ -159,6 +159,8 @@ def _of_ours(row: Summary) -> dict[str, Any]:
     kept = {
         key: getattr(row, key) for key in ("method", "data", "n", "seeds", "profile", "seconds", "memory", "weights")
     }
+    if row.method in ON_FEATURES:
+        kept["weights"] = row.weights or None  # the first records do not have them
     about = {
         "name": row.name.split(",")[0],
         "whose": "ours",

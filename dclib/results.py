@@ -28,14 +28,7 @@ CHECKOUT = Path(__file__).parents[1] / "book" / "results"
 RESULTS = CHECKOUT if CHECKOUT.is_dir() else Path("results")  # outside a checkout: in the working folder
 SHIPPED = Path(__file__).parent / "records"  # an installed package brings the book's records along
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
-INCIDENTAL = (
-    "callback",
-    "checkpoint",
-    "device",
-    "memory",
-    "pretrained",
-    "verbose",
-)  # how to run, not what
+INCIDENTAL = ("callback", "checkpoint", "device", "memory", "pretrained", "verbose")  # how to run, not what
 UNSET = "unset"
 
 NAMES = {
@@ -234,7 +227,8 @@ def final_loss(model: ClusterMixin) -> float | None:
 def n_weights(model: ClusterMixin) -> int:
     """Return how many numbers the network of a fitted method learned or was given; 0 for k-means."""
     network = getattr(model, "network_", None)
-    return sum(value.numel() for value in network.parameters()) if network is not None else 0
+    own = getattr(model, "weights_", 0)  # of a network that lent its features
+    return sum(value.numel() for value in network.parameters()) if network is not None else own
 
 
 def make(method: str, points: Dataset, seed: int, profile_name: str | None = None, **parameters: Any) -> ClusterMixin:

@@ -169,7 +169,7 @@ def test_clusters_on_features_are_kept_and_timed(tmp_path, monkeypatch):
 
 def test_a_row_on_features_says_what_it_knows(tmp_path):
     record = results.run("features-kmeans", "digits", 0, device="cpu", pretrained=tmp_path, size=16, layer=1)
-    assert record["parameters"]["shape"] == [8, 8] and "memory" not in record["parameters"]
+    assert record["weights"] > 100 and record["parameters"]["shape"] == [8, 8] and "memory" not in record["parameters"]
     results.save(record, tmp_path)
     for name in ("published.json", "methods.json"):
         (tmp_path / name).write_text((results.RESULTS / name).read_text())

@@ -286,6 +286,8 @@ class DeepCluster(DirectClusterer):
     """
 
     viewed: ClassVar[bool] = True
+    wiring: ClassVar[str] = "batch norm and ReLU on every layer but the last"
+    linear_code: ClassVar[bool] = True
     begins: ClassVar[str] = "random weights; k-means on what they make of the data"
     profiles: ClassVar[dict[str, dict[str, Any]]] = {"full": {"pretrain_steps": 6_000, "batch_size": 128}}
     first_phase: ClassVar[tuple[str, ...]] = (
@@ -326,13 +328,6 @@ class DeepCluster(DirectClusterer):
         self.new_head = new_head
         self.reseed = reseed
         self.merge = merge
-
-    def build(self, n_features: int) -> nn.Module:
-        """Return a network with an encoder, whose last layer is linear."""
-        network = super().build(n_features)
-        if self.network is None:
-            network.encoder = nn.Sequential(*network.encoder, nn.Linear(self.latent_dim, self.latent_dim))
-        return network
 
     def seat(self) -> None:
         """Make the last layer, and room for the groups."""

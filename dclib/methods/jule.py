@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize, relu
 
 from dclib import parallel
@@ -133,6 +133,7 @@ class JULE(DirectClusterer):
     """
 
     wiring: ClassVar[str] = "batch norm and ReLU on every layer but the last; code of length one"
+    linear_code: ClassVar[bool] = True
     begins: ClassVar[str] = "chains of nearest neighbours in the data, merged as training goes on"
     first_phase: ClassVar[tuple[str, ...]] = (
         "unroll_rate", "n_neighbors", "n_near", "margin", "positive_weight", "count_small",
@@ -177,13 +178,6 @@ class JULE(DirectClusterer):
         self.margin = margin
         self.positive_weight = positive_weight
         self.count_small = count_small
-
-    def build(self, n_features: int) -> nn.Module:
-        """Return a network with an encoder, whose last layer is linear."""
-        network = super().build(n_features)
-        if self.network is None:
-            network.encoder = nn.Sequential(*network.encoder, nn.Linear(self.latent_dim, self.latent_dim))
-        return network
 
     def code(self, output: Any) -> Tensor:
         """Return the code (m, d) at length one."""

@@ -1,15 +1,22 @@
 """DeepCluster: whitening, k-means and its empty groups, the order of an epoch, both ways to merge, and a whole run."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
+from torch import nn
+from torch.nn.functional import cross_entropy, normalize
 
 from dclib import DeepCluster
 from dclib.methods.deepcluster import MERGES, evenly, kmeans_pass, merged_by_ward, nearest_group, whitening_map
 from dclib.metrics import clustering_accuracy, purity
+from dclib.networks import mlp_features
+from dclib.phases import adam, one_cycle
+from dclib.training import descend, seeded, without_denormals
 
 X, Y = make_blobs(600, centers=5, n_features=8, random_state=1)
 SMALL = {"hidden": (32,), "latent_dim": 16, "pretrain_epochs": 8, "random_state": 0, "device": "cpu"}
@@ -124,3 +131,42 @@ def test_with_as_many_groups_as_clusters_nothing_is_merged():
 def test_too_few_and_too_many_groups_are_refused(n_groups):
     with pytest.raises(ValueError, match=f"n_groups={n_groups}"):
         DeepCluster(5, **SMALL, n_groups=n_groups).fit(X)
+
+
+@pytest.mark.parametrize("sampler", ["groups", "points"])
+def test_fit_is_the_plain_loop(sampler):
+    """One loop, with neither phases nor hooks: the same weights and groups, bit for bit."""
+    how = SMALL | {"pretrain_epochs": 3, "precision": "float32", "sampler": sampler, "n_groups": 20}
+    model = DeepCluster(5, **how).fit(X)
+    x = torch.as_tensor((X - model.offset_) / model.scale_).float()
+    with seeded(0), without_denormals():
+        encoder = nn.Sequential(*mlp_features(8, (32,), 16), nn.Linear(16, 16)).eval()
+        head, body = model.new_layer(16, 20), adam([*encoder.parameters()], model.pretrain_lr)
+        schedule = one_cycle(body, model.pretrain_lr, 3 * math.ceil(600 / model.batch_size))
+        for epoch in range(3):
+            groups = parted(encoder, x)
+            head = model.new_layer(16, 20) if epoch else head
+            top = adam([*head.parameters()], model.pretrain_lr)
+            order = evenly(groups, 600) if sampler == "groups" else torch.randperm(600)
+            encoder.train()
+            for index in order.split(model.batch_size):
+                loss = cross_entropy(head(encoder(x[index])), groups[index])
+                top.zero_grad()
+                descend(loss, body, schedule)
+                top.step()
+            encoder.eval()
+        ends = parted(encoder, x)
+    assert all(map(torch.equal, encoder.parameters(), model.network_.encoder.parameters()))
+    np.testing.assert_array_equal(model.groups_, ends.numpy())
+
+
+@torch.no_grad()
+def parted(encoder: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Groups (n,) of what an encoder makes of points."""
+    z = encoder(x)
+    mean, axes = whitening_map(z, 16)
+    v = normalize((z - mean) @ axes, dim=1)
+    centroids = v[torch.randperm(len(v))[:20]]
+    for _ in range(20):
+        centroids = kmeans_pass(v, centroids)
+    return nearest_group(v, centroids)
