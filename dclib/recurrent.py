@@ -56,7 +56,7 @@ class RecurrentEncoder(nn.Module):
     cell
         ``"gru"`` or ``"lstm"``.
     window
-        Steps that are read at once.
+        Steps that are read at once. Of a sequence that ends within a window, the rest of it is read as zeros.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class RecurrentAutoencoderNetwork(Autoencoder):
         drawn, wanted = (windows(steps_of(each), self.decoder.window) for each in (drawn, x))
         wanted = at_the_end(wanted) if self.decoder.backwards else wanted
         there = ~(wanted.isnan() | drawn.isnan())  # what is beyond T has no step to be compared with
-        squares = (drawn - wanted).nan_to_num().square() * there  # (m, windows, window · C)
+        squares = (drawn - wanted).nan_to_num().square()  # (m, windows, window · C)
         return (squares.sum(dim=(1, 2)) / there.sum(dim=(1, 2))).mean()
 
 
