@@ -168,3 +168,12 @@ def test_unequal_lengths_and_images_are_refused():
         DTC(2, **SMALL).fit([row[: 20 + i % 5, None] for i, row in enumerate(X)])
     with pytest.raises(ValueError, match=r"not points of shape \(3, 2, 5\)"):
         DTC(2, **SMALL).fit(X.reshape(120, 3, 2, 5))
+
+
+def test_linkage_is_complete_and_does_not_chain():
+    model = DTC(2, pretrain_epochs=1, epochs=0, random_state=0, device="cpu").fit(
+        np.random.default_rng(0).random((12, 6))
+    )
+    chain = torch.zeros(11, model.width_)
+    chain[:, 0] = torch.tensor([*range(10), 11.0])  # single linkage would leave the last one alone
+    assert min(np.bincount(model.labels_of_start(chain, n_init=1, random_state=0))) > 1
