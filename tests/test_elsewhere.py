@@ -104,7 +104,7 @@ def branch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_binder_installs_what_the_environment_says(branch: Path) -> None:
     ours, theirs = (yaml.safe_load((root / "environment.yml").read_text())["dependencies"] for root in (ROOT, branch))
     assert [entry for entry in ours if isinstance(entry, str)] == [entry for entry in theirs if isinstance(entry, str)]
-    assert theirs[-1] == {"pip": [f"dclib[features] @ git+{urls(ROOT)['Repository']}"]}
+    assert theirs[-1] == {"pip": [f"dclib[features,text] @ git+{urls(ROOT)['Repository']}"]}
     assert {"jupyterlab", "ipykernel", "pip"} <= {Requirement(entry).name for entry in theirs if isinstance(entry, str)}
     assert not (branch / "binder").exists()  # a folder of this name would hide what lies here
 

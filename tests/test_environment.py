@@ -20,7 +20,7 @@ from tools import check_wheel, cpu_lock
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-CONDA_NAMES = {"pytorch-cpu": "torch", "pytorch": "torch"}
+CONDA_NAMES = {"pytorch-cpu": "torch", "pytorch": "torch", "python-igraph": "igraph"}
 LOCKED_GROUPS = ("book", "lab", "test", "course")
 
 

@@ -34,7 +34,12 @@ if importlib.util.find_spec("dclib") is None:
     %pip install -q "dclib[umap] @ git+{address}"
 """
 )
-EXTRAS = {"features/pretrained_features": ["features"]}  # what a chapter needs that others do not, by its name
+EXTRAS = {  # what a chapter needs that others do not, by its name
+    "features/pretrained_features": ["features"],
+    "applications/segmentation": ["images", "features"],
+    "applications/text": ["text"],
+    "applications/single_cells": ["cells"],
+}
 SLUG = r"[\w.-]+/[\w-]+(?:\.(?!git\b)[\w-]+)*"
 OWN_LINKS = [  # links that can only mean this book's own repository
     rf"(?<=colab\.research\.google\.com/github/){SLUG}",
