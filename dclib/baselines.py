@@ -201,6 +201,94 @@ def _features(x: NDArray, **how: Any) -> tuple[NDArray, int, float]:
     return z, weights, time.perf_counter() - start
 
 
+class LinearRIM(ClusterMixin, BaseEstimator):
+    """Regularised information maximisation with a linear classifier (Krause, Perona and Gomes 2010).
+
+    It maximises I(X; Y) − λ‖W‖², the information that the answer softmax(Wᵀx + b) carries on the point less a price on
+    its weights, by L-BFGS on all points.
+
+    Parameters
+    ----------
+    n_clusters
+        K.
+    weight
+        λ, as a share of the least λ at which W = 0, all points in one cluster, is a minimum: λ₁ / 2K, with λ₁ the
+        largest eigenvalue of the points' covariance.
+    n_init
+        Random starts; the one with the best objective is kept.
+    max_iter
+        Most iterations of one start.
+    random_state
+        Seed.
+
+    Attributes
+    ----------
+    coef_, intercept_
+        W (D, K) and b (K,), on points over their root mean square.
+    objective_ : float
+        I(X; Y) − λ‖W‖², in nats.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/applications/text`.
+    """
+
+    def __init__(
+        self, n_clusters: int = 10, *, weight: float = 0.3, n_init: int = 3, max_iter: int = 100, random_state: int = 0
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.weight = weight
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Find ``labels_`` (n,) of the points ``X`` (n, D)."""
+        x = torch.as_tensor(np.asarray(X, dtype=np.float32))
+        x = x / x.square().mean().sqrt()
+        draw = torch.Generator().manual_seed(self.random_state)
+        price = self.weight * spread_of(x) / (2 * self.n_clusters)
+        starts = (0.1 * torch.randn(x.shape[1], self.n_clusters, generator=draw) for _ in range(self.n_init))
+        self.objective_, w, b = max((self._climb(x, w, price) for w in starts), key=lambda found: found[0])
+        self.coef_, self.intercept_ = w.numpy(), b.numpy()
+        self.labels_: NDArray[np.int64] = (x @ w + b).argmax(dim=1).numpy()
+        return self
+
+    def _climb(self, x: torch.Tensor, w: torch.Tensor, price: float) -> tuple[float, torch.Tensor, torch.Tensor]:
+        """Return the objective, the weights and the offsets at the end of one start."""
+        w, b = w.requires_grad_(), torch.zeros(self.n_clusters, requires_grad=True)
+        optimizer = torch.optim.LBFGS([w, b], max_iter=self.max_iter, line_search_fn="strong_wolfe")
+
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            value = price * w.square().sum() - information((x @ w + b).log_softmax(dim=1))
+            value.backward()
+            return value
+
+        optimizer.step(loss)
+        return -loss().item(), w.detach(), b.detach()
+
+
+def information(log_p: torch.Tensor) -> torch.Tensor:
+    """Return I(X; Y) = H(Y) − H(Y | X) in nats, from log probabilities (n, K) of the clusters given each point.
+
+    Notes
+    -----
+    Derived in :doc:`/notebooks/applications/text`.
+    """
+    p = log_p.exp()
+    return torch.special.entr(p.mean(dim=0)).sum() + (p * log_p).sum(dim=1).mean()
+
+
+def spread_of(x: torch.Tensor, n_steps: int = 30) -> float:
+    """Return the largest eigenvalue of the covariance of ``x`` (n, D), by the power method."""
+    x = x - x.mean(dim=0)
+    v = torch.ones(x.shape[1]) / x.shape[1] ** 0.5 + x[0] / x.norm()
+    for _ in range(n_steps):
+        v = x.T @ (x @ (v / v.norm())) / len(x)
+    return v.norm().item()
+
+
 class OnSequences(ClusterMixin, BaseEstimator):
     """What the two baselines for time series share: sequences in, clusters out, by the package tslearn.
 
@@ -295,6 +383,7 @@ BASELINES: dict[str, Callable[..., ClusterMixin]] = {
     KMEANS: lambda k, **how: KMeans(k, **{"n_init": 20} | how),
     "gmm": Mixture,
     "umap-gmm": OnUMAP,
+    "rim": LinearRIM,
     "k-shape": KShape,
     "dtw-kmeans": DTWKMeans,
     "features-kmeans": OnFeatures,

@@ -14,7 +14,7 @@ from dclib import __version__
 from dclib.profiles import PROFILES
 
 BASELINE_NAMES = (
-    *("k-means", "gmm", "umap-gmm", "umap-hdbscan", "k-shape", "dtw-kmeans"),
+    *("k-means", "gmm", "umap-gmm", "umap-hdbscan", "rim", "k-shape", "dtw-kmeans"),
     *("features-kmeans", "features-gmm", "features-spectral"),
 )
 METHOD_NAMES = sorted(path.stem.replace("_", "-") for path in Path(__file__).with_name("methods").glob("[!_]*.py"))

@@ -35,6 +35,7 @@ NAMES = {
     "gmm": "PCA + GMM",
     "umap-gmm": "UMAP + GMM",
     "umap-hdbscan": "UMAP + HDBSCAN",
+    "rim": "linear RIM",
     "features-kmeans": "pretrained features + k-means",
     "features-gmm": "pretrained features + GMM",
     "features-spectral": "pretrained features + spectral",

