@@ -25,7 +25,7 @@ from dclib.metrics import evaluate
 from dclib.text import SentenceEmbeddings, docstrings, newsgroups
 
 KEPT = Path(tempfile.gettempdir()) / "dclib-text"  # embeddings, which are the same in every run
-N_TEXTS = 6_000  # of 20 Newsgroups, drawn once
+N_TEXTS = 4_000  # of 20 Newsgroups, drawn once
 N_STEPS = 300  # of IMSAT and of IDEC's autoencoder; half of it for IDEC's second phase
 DEEP = {"hidden": (128,), "latent_dim": 128}  # IMSAT's network: the paper's 1200 took ten times as long
 INPUTS = ("tf-idf", "LSA", "embeddings")

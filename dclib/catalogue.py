@@ -171,19 +171,12 @@ def unpack_pendigits(sent: Path, target: Path) -> None:
         np.savetxt(stream, rows, fmt=["%3d"] * 16 + ["%2d"], delimiter=",")
 
 
-def read_posts(folder: Path, remove: Sequence[str] = ()) -> tuple[list[str], np.ndarray]:
+def read_posts(folder: Path) -> tuple[list[str], np.ndarray]:
     """Return the texts of the newsgroups, train before test, and the group (n,) of each, from scikit-learn's cache.
 
-    By default the posts are whole, headers, quotes and signatures included. That is the easier task, since senders and
-    subjects give the group away: say so when comparing with results on stripped posts. The cache is a pickle,
-    which scikit-learn made on this machine; it is never fetched.
-
-    Parameters
-    ----------
-    folder
-        The folder that holds the cache.
-    remove
-        What is taken out of each post, of ``"headers"``, ``"footers"`` and ``"quotes"``, as scikit-learn finds it.
+    The posts are whole, headers, quotes and signatures included. That is the easier task, since senders and
+    subjects give the group away: say so when comparing with results on stripped posts (:func:`dclib.text.stripped`).
+    The cache is a pickle, which scikit-learn made on this machine; it is never fetched.
 
     Raises
     ------
@@ -192,8 +185,7 @@ def read_posts(folder: Path, remove: Sequence[str] = ()) -> tuple[list[str], np.
     """
     try:
         with redirect_stdout(io.StringIO()):  # scikit-learn prints what ails its cache
-            how = {"subset": "all", "shuffle": False, "download_if_missing": False}
-            found = fetch_20newsgroups(data_home=folder, remove=tuple(remove), **how)
+            found = fetch_20newsgroups(data_home=folder, subset="all", shuffle=False, download_if_missing=False)
     except Exception as error:
         raise ValueError("scikit-learn cannot read it") from error
     if len(found.data) != N_POSTS:

@@ -39,6 +39,7 @@ SECTION = re.compile(
     r"|Explanation|Keyword args|Warning)\b:*$|\.\. |:param|:type|:return|>>> |[-=~^]{3,}$",
     re.I,
 )
+QUOTED = re.compile(r"(writes in|writes:|wrote:|says:|said:|^In article|^Quoted from|^\||^>)")
 WORD = re.compile(r"[a-z]{2,}")
 
 
@@ -88,8 +89,8 @@ def newsgroups(strip: bool = True, n_words: int = 8) -> tuple[list[str], NDArray
     Parameters
     ----------
     strip
-        Whether headers, quotes and signatures are taken out, as scikit-learn finds them: senders and subjects give the
-        group away.
+        Whether headers, quotes and signatures are taken out, by :func:`stripped`: senders and subjects give the group
+        away.
     n_words
         Posts of fewer words once they are stripped are left out, whole or not.
 
@@ -105,10 +106,24 @@ def newsgroups(strip: bool = True, n_words: int = 8) -> tuple[list[str], NDArray
     """
     entry = CATALOGUE["20newsgroups"]
     with ready(entry.files) as folder:
-        bare, y = read_posts(folder, ("headers", "footers", "quotes"))
-        texts = bare if strip else read_posts(folder)[0]
+        whole, y = read_posts(folder)
+    bare = [stripped(post) for post in whole]
+    texts = bare if strip else whole
     kept = [i for i, text in enumerate(bare) if len(WORD.findall(text.lower())) >= n_words]
     return [texts[i] for i in kept], y[kept], entry.classes
+
+
+def stripped(post: str) -> str:
+    """Return a post without its header, the lines that it quotes, and its signature, by the rules of scikit-learn.
+
+    The header ends at the first blank line; a signature is what follows the last blank line, or line of dashes, unless
+    that is all. In a copy whose lines end in tabs, tabs are line ends.
+    """
+    post = post if "\n" in post.strip() else post.replace("\t", "\n")
+    body = post.partition("\n\n")[2]
+    lines = "\n".join(line for line in body.split("\n") if not QUOTED.search(line)).strip().split("\n")
+    ends = [i for i, line in enumerate(lines) if i and not line.strip().strip("-")]
+    return "\n".join(lines[: ends[-1]] if ends else lines)
 
 
 def description(doc: str, strip: bool = True) -> str:
