@@ -29,6 +29,7 @@ GARMENTS = (
 )  # fmt: skip
 CIFAR_THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STL_THINGS = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+DOCUMENTED = ("sympy", "torch", "matplotlib", "scipy", "sklearn", "networkx", "numpy")
 NEWSGROUPS = (
     "alt.atheism", "comp.graphics", "comp.os.ms-windows.misc", "comp.sys.ibm.pc.hardware",
     "comp.sys.mac.hardware", "comp.windows.x", "misc.forsale", "rec.autos", "rec.motorcycles",
@@ -199,6 +200,14 @@ def read_news(folder: Path) -> Arrays:
     return tfidf(posts), y
 
 
+def read_docstrings(_: Path) -> Arrays:
+    """Return x (3400, 2000) and y (3400,): the `tfidf` of docstrings of the installed packages, labelled by package."""
+    from dclib.text import docstrings  # here, for it reads the catalogue
+
+    texts, y, _ = docstrings()
+    return tfidf(texts), y
+
+
 def unpack_news(sent: Path, target: Path) -> None:
     """Let scikit-learn make its cache of the archive, which it takes for one that it has fetched itself."""
     archive = target.parent / "20news_home" / "20news-bydate.tar.gz"
@@ -347,6 +356,11 @@ CATALOGUE: dict[str, Entry] = {
         10_992, (8, 2), DIGITS,
         "E. Alpaydin and F. Alimoglu, Pen-Based Recognition of Handwritten Digits, UCI",
         "CC BY 4.0", read_pendigits, PENDIGITS_FILES, True,
+    ),
+    "docstrings": Entry(
+        3_400, (N_WORDS,), DOCUMENTED,
+        "the descriptions in the docstrings of the installed packages, names of packages left out; other versions have"
+        " other texts", "those of the packages, nearly all BSD", read_docstrings,
     ),
     "20newsgroups": Entry(
         N_POSTS, (N_WORDS,), NEWSGROUPS, "K. Lang, Newsweeder, 1995; the by-date version of J. Rennie",
