@@ -261,7 +261,7 @@ class LinearRIM(ClusterMixin, BaseEstimator):
 
         def loss() -> torch.Tensor:
             optimizer.zero_grad()
-            value = price * w.square().sum() - information((x @ w + b).log_softmax(dim=1))
+            value = price * w.square().sum() - answer_information((x @ w + b).log_softmax(dim=1))
             value.backward()
             return value
 
@@ -269,8 +269,8 @@ class LinearRIM(ClusterMixin, BaseEstimator):
         return -loss().item(), w.detach(), b.detach()
 
 
-def information(log_p: torch.Tensor) -> torch.Tensor:
-    """Return I(X; Y) = H(Y) − H(Y | X) in nats, from log probabilities (n, K) of the clusters given each point.
+def answer_information(log_p: torch.Tensor) -> torch.Tensor:
+    """Return I(X; Y) = H(Y) − H(Y | X) in nats, from log probabilities (n, K).
 
     Notes
     -----

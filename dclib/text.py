@@ -70,7 +70,7 @@ def docstrings(strip: bool = True, n_words: int = 8) -> tuple[list[str], NDArray
 
     Notes
     -----
-    Derived in :doc:`/notebooks/applications/text`.
+    Used in :doc:`/notebooks/applications/text`.
     """
     found, seen = {}, set()
     for package, most in PACKAGES.items():
@@ -267,8 +267,8 @@ class SentenceEmbeddings(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return tags
 
 
-def padded_tokens(tokens: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return token numbers (m, T), zero beyond the end of a shorter text, and a mask (m, T) that is 1 before it.
+def padded_tokens(tokens: list[list[int]]) -> tuple[NDArray, NDArray]:
+    """Return token numbers (m, T), padded with zeros, and their mask (m, T).
 
     Notes
     -----
@@ -283,7 +283,14 @@ def padded_tokens(tokens: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], N
 
 
 def mean_pooled(h: NDArray, mask: NDArray) -> NDArray:
-    """Return the mean (m, d) of the tokens' vectors ``h`` (m, T, d) where ``mask`` (m, T) is 1, at length one.
+    """Return the mean (m, d) of vectors ``h`` (m, T, d) under a mask, at length one.
+
+    Parameters
+    ----------
+    h
+        A vector for each token of each text.
+    mask
+        1 on tokens and 0 on padding, (m, T).
 
     Notes
     -----
@@ -348,11 +355,11 @@ def _tokenizer() -> Any:
 # --- words that name a cluster ---
 
 
-def class_tfidf(counts: ArrayLike | sparse.sparray | sparse.spmatrix, labels: ArrayLike) -> NDArray[np.float64]:
-    """Return c-TF-IDF (K, V): how much a word tells a cluster from the others (Grootendorst 2022).
+def class_tfidf(counts: ArrayLike | sparse.sparray, labels: ArrayLike) -> NDArray:
+    """Return c-TF-IDF (K, V): how much a word tells a cluster from the others.
 
-    All texts of a cluster count as one. The share of word t in cluster c is multiplied by log(1 + A / f_t), with A the
-    mean number of words of a cluster, and f_t how often t occurs in all.
+    All texts of a cluster count as one (Grootendorst 2022). The share of word t in cluster c is multiplied by
+    log(1 + A / f_t), with A the mean number of words of a cluster, and f_t how often t occurs in all.
 
     Parameters
     ----------
@@ -370,15 +377,14 @@ def class_tfidf(counts: ArrayLike | sparse.sparray | sparse.spmatrix, labels: Ar
     -----
     Derived in :doc:`/notebooks/applications/text`.
     """
-    labels = np.asarray(labels)
-    counts = sparse.csr_array(counts)
+    counts, labels = sparse.csr_array(counts), np.asarray(labels)
     if labels.shape != counts.shape[:1]:
-        raise ValueError(f"labels have shape {labels.shape}, and counts {counts.shape[0]:,} texts.")
-    member = sparse.csr_array((np.ones(len(labels)), (labels, np.arange(len(labels)))))  # (K, n)
-    by_class = (member @ counts).toarray().astype(np.float64)  # (K, V)
-    in_all, words = by_class.sum(axis=0), by_class.sum(axis=1)
-    share = by_class / words.clip(1)[:, None]
-    return share * np.log1p(words.mean() / in_all.clip(1))
+        raise ValueError(f"{labels.shape} labels for {counts.shape[0]:,} texts.")
+    ones, column = np.ones(len(labels)), np.arange(len(labels))
+    by_class = (sparse.csr_array((ones, (labels, column))) @ counts).toarray()  # (K, V)
+    in_all, n_words = by_class.sum(axis=0), by_class.sum(axis=1)
+    share = by_class / n_words.clip(1)[:, None]
+    return share * np.log1p(n_words.mean() / in_all.clip(1))
 
 
 def top_terms(scores: ArrayLike, terms: Iterable[str], n_terms: int = 6) -> list[list[str]]:
@@ -393,7 +399,7 @@ def medoids(z: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
 
     Notes
     -----
-    Derived in :doc:`/notebooks/applications/text`.
+    Used in :doc:`/notebooks/applications/text`.
     """
     z, labels = np.asarray(z), np.asarray(labels)
     found = []
