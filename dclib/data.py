@@ -146,7 +146,7 @@ def load(name: str) -> Dataset:
     ``stl10``         13,000 27,648 (3, 96, 96) pixels in [0, 1], colours first; the labelled images
     ``pendigits``     10,992     16 (8, 2)      eight pen positions (horizontal, vertical) in [0, 1]
     ``20newsgroups``  18,846  2,000 (2000,)     tf-idf of unit mean square; see `tfidf`
-    ``docstrings``     3,400  2,000 (2000,)     tf-idf of docstrings of installed packages; :func:`dclib.text.docstrings`
+    ``docstrings``     3,400  2,000 (2000,)     tf-idf of docstrings of the installed packages
     ================= ====== ====== =========== ===========================================================
 
     A stroke of ``pendigits`` is sixteen numbers in ``x`` and a sequence of eight positions in ``samples``. These
