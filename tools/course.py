@@ -1,13 +1,15 @@
 """Build the course: from each master in ``course/assignments`` a student's notebook, a solution and an autograder.
 
 A master is a notebook in otter-grader's assign format, kept as text in jupytext's percent format. A cell tagged
-``sealed`` holds a run with a planted fault: the student's notebook has it compressed, so that the fault is found in
-what the run does and not in its source.
+``sealed`` holds a run with a planted fault: the student's notebook has it compressed, without docstrings and telling
+names, so that the fault is found in what the run does and not in its source.
 """
 
 import argparse
+import ast
 import base64
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -16,7 +18,7 @@ import sys
 import tempfile
 import textwrap
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -159,10 +161,54 @@ def questions(nb: NotebookNode) -> Iterator[Question]:
         yield Question(name, match["title"], int(match["points"]), int(match["minutes"]), manual)
 
 
-def seal(cell: NotebookNode) -> None:
-    """Compress the code of a cell in place."""
-    cell.source = SEALED.format(code=packed(cell.source))
+class Disguise(ast.NodeTransformer):
+    """Take docstrings away, and give functions the names of a table."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Rename a function and take its docstring away."""
+        node.name = self.names.get(node.name, node.name)
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        self.generic_visit(node)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        """Rename where the function is used."""
+        node.id = self.names.get(node.id, node.id)
+        return node
+
+
+def disguised(code: str, used: Collection[str]) -> str:
+    """Return code without comments and docstrings, and its functions that nobody else uses as ``p1``, ``p2``, …
+
+    After a cell has run, ``help(f)`` and ``f?`` show a function's name, arguments and docstring.
+
+    Parameters
+    ----------
+    code
+        Of one cell.
+    used
+        Names that the rest of the notebook uses: they stay, and no function gets one of them.
+    """
+    tree = ast.parse(code)
+    free = (name for name in map("p{}".format, itertools.count(1)) if name not in used)
+    mine = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name not in used]
+    return ast.unparse(Disguise(dict(zip(mine, free, strict=False))).visit(tree))
+
+
+def seal(cell: NotebookNode, used: Collection[str] = ()) -> None:
+    """Disguise and compress the code of a cell in place."""
+    cell.source = SEALED.format(code=packed(disguised(cell.source, used)))
     cell.metadata.setdefault("jupyter", {})["source_hidden"] = True
+
+
+def names_outside_seals(nb: NotebookNode) -> set[str]:
+    """Return the words of a notebook's tests and of its code cells that are not sealed."""
+    cells = [cell.source for cell in nb.cells if cell.cell_type == "code" and "sealed" not in tags(cell)]
+    return set(re.findall(r"\w+", "\n".join([*cells, *nb.metadata["otter"]["tests"].values()])))
 
 
 def setup_cell(name: str, tests: Mapping[str, str]) -> NotebookNode:
@@ -176,9 +222,11 @@ def setup_cell(name: str, tests: Mapping[str, str]) -> NotebookNode:
 def finish(nb: NotebookNode, name: str, sealed: bool) -> NotebookNode:
     """Give a notebook of otter's its first cell and, where asked, its seals; give every cell an id of its own."""
     tests = nb.metadata["otter"]["tests"]
-    for cell in nb.cells:
-        if sealed and "sealed" in tags(cell):
-            seal(cell)
+    if sealed:
+        used = names_outside_seals(nb)
+        for cell in nb.cells:
+            if "sealed" in tags(cell):
+                seal(cell, used)
     title, *rest = nb.cells
     nb.cells = [title, setup_cell(name, tests), *rest]
     for number, cell in enumerate(nb.cells):

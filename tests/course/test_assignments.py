@@ -1,7 +1,11 @@
 """The course: full marks for the solution, none for the blank, and what typical wrong answers lose."""
 
+import ast
 import base64
+import contextlib
 import functools
+import inspect
+import io
 import json
 import re
 import shutil
@@ -133,7 +137,7 @@ def test_the_student_sees_no_solution(name: str) -> None:
     code = "\n".join(cell.source for cell in assignment.student.cells if cell.cell_type == "code")
     assert "SOLUTION" not in code and not any(cell.get("outputs") for cell in assignment.student.cells)
     master = (course.MASTERS / f"{name}.py").read_text(encoding="utf-8")
-    answers = re.findall(r"^ *# BEGIN SOLUTION\n(.+?)^ *# END SOLUTION$", master, re.M | re.S)
+    answers = re.findall(r"^ *# BEGIN SOLUTION(?: NO PROMPT)?\n(.+?)^ *# END SOLUTION$", master, re.M | re.S)
     lines = [line for answer in answers for line in answer.splitlines() if len(line.strip()) > 30]
     assert len(lines) > 5 and [line for line in lines if line in code] == []
     blocks = re.findall(r"^# # BEGIN SOLUTION$(.+?)^# # END SOLUTION$", master, re.M | re.S)
@@ -151,13 +155,69 @@ def test_the_student_carries_the_tests_that_he_may_see(name: str) -> None:
     assert any("hidden=True" in text for text in built(name).tests.values())
 
 
+def unsealed(source: str) -> str:
+    """The code inside a sealed cell."""
+    return zlib.decompress(base64.b64decode(re.search(r'b64decode\("""(.*?)"""', source, re.S)[1])).decode()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sealed_run_is_in_clear_for_the_teacher(name: str) -> None:
-    sealed = [cell.source for cell in built(name).student.cells if "sealed" in tags(cell)]
-    clear = [cell.source for cell in built(name).solution.cells if "sealed" in tags(cell)]
-    codes = (re.search(r'b64decode\("""(.*?)"""', source, re.S)[1] for source in sealed)
-    assert [zlib.decompress(base64.b64decode(code)).decode() for code in codes] == clear
+    student, solution = built(name).student, built(name).solution
+    sealed = [cell.source for cell in student.cells if "sealed" in tags(cell)]
+    clear = [cell.source for cell in solution.cells if "sealed" in tags(cell)]
+    used = course.names_outside_seals(student)
+    assert [unsealed(source) for source in sealed] == [course.disguised(code, used) for code in clear]
     assert not any(inside.splitlines()[-1] in "\n".join(sealed) for inside in clear)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_help_on_what_is_sealed(name: str) -> None:
+    """What `help(f)` and `f?` would show after the cell has run: no docstring, and no name but those that are needed."""
+    student, solution = built(name).student, built(name).solution
+    clear = "\n".join(cell.source for cell in solution.cells if "sealed" in tags(cell))
+    telling = [node.name for node in ast.walk(ast.parse(clear)) if isinstance(node, ast.FunctionDef)]
+    assert telling and clear.count('"""') >= 2 * len(telling), "the teacher's version explains each function"
+    with contextlib.redirect_stdout(io.StringIO()):
+        space: dict = {"__name__": "__main__"}
+        for cell in student.cells:
+            if cell.cell_type == "code" and "setup" not in tags(cell):
+                before = set(space)
+                with contextlib.nullcontext() if "sealed" in tags(cell) else contextlib.suppress(Exception):
+                    exec(cell.source, space)
+                if "sealed" in tags(cell):
+                    functions = [f for key in set(space) - before if inspect.isfunction(f := space[key])]
+                    assert [f for f in functions if inspect.getdoc(f) is not None] == []
+                    needed = course.names_outside_seals(student)
+                    odd = [f.__name__ for f in functions if f.__name__ not in needed]
+                    assert all(re.fullmatch(r"p\d+", word) for word in odd) and not set(odd) & set(telling)
+                    break
+
+
+def test_a_disguise_changes_no_answer() -> None:
+    code = '''
+def leaks_a_little(x, y=2):
+    """Say what is wrong."""
+    # and here too
+    return helper(x) + y
+
+
+def helper(x):
+    """Only this."""
+
+
+def needed(x):
+    "One line."
+    return leaks_a_little(x)
+
+
+table = {"A": leaks_a_little, "B": helper}
+'''
+    hidden = course.disguised(code.replace("helper(x) +", "x +"), {"needed", "p1"})
+    space: dict = {}
+    exec(hidden, space)
+    assert space["needed"](3) == 5 and space["table"]["B"](0) is None
+    assert [f.__name__ for f in (space["table"]["A"], space["table"]["B"], space["needed"])] == ["p2", "p3", "needed"]
+    assert not any(word in hidden for word in ("wrong", "here", "leaks", "helper", "One line"))
 
 
 def test_a_build_repeats() -> None:
