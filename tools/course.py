@@ -36,6 +36,7 @@ from tools.sync import urls
 MASTERS = ROOT / "course" / "assignments"
 OUT = ROOT / "_build" / "course"
 RUNTIMES = ROOT / "course" / "runtimes.json"
+FINDINGS = ROOT / "course" / "findings.md"
 HEADING = re.compile(
     r"^## (?P<title>.+)\n\n\*\*Question (?P<number>\d+)\*\* · (?P<points>\d+) points? · (?P<minutes>\d+) minutes", re.M
 )
@@ -199,6 +200,44 @@ def disguised(code: str, used: Collection[str]) -> str:
     return ast.unparse(Disguise(dict(zip(mine, free, strict=False))).visit(tree))
 
 
+def model_answers(nb: NotebookNode) -> dict[str, str]:
+    """Return the prose of a master's solutions, by the name of the question."""
+    found: dict[str, str] = {}
+    name, inside = "", False
+    for cell in nb.cells:
+        if cell.cell_type == "raw":
+            name = (re.findall(r"^name: (q\d+)$", cell.source, re.M) or [name])[0]
+            inside = "BEGIN SOLUTION" in cell.source
+        elif inside and cell.cell_type == "markdown":
+            found[name] = f"{found[name]}\n\n{cell.source}" if name in found else cell.source
+    return found
+
+
+def findings() -> str:
+    """Return what came out, for teachers, with the model answer below each section.
+
+    Raises
+    ------
+    ValueError
+        If the sections are not the questions that a person marks, in order.
+    """
+    head, *sections = re.split(r"^(?=### )", FINDINGS.read_text(encoding="utf-8"), flags=re.M)
+    wanted = []
+    for path in masters():
+        nb = read(path)
+        said = model_answers(nb)
+        manual = (question for question in questions(nb) if question.manual)
+        wanted += [(f"### {path.stem}, {q.name}: {q.title} ({q.points} points)", said[q.name]) for q in manual]
+    titles = [section.splitlines()[0] for section in sections]
+    if titles != [title for title, _ in wanted]:
+        raise ValueError(f"{FINDINGS.name} has other sections than the questions marked by hand: {titles}")
+    text = "\n".join(
+        f"{section.rstrip()}\n\n*A model answer*: {answer}\n"
+        for section, (_, answer) in zip(sections, wanted, strict=True)
+    )
+    return head + text
+
+
 def seal(cell: NotebookNode, used: Collection[str] = ()) -> None:
     """Disguise and compress the code of a cell in place."""
     cell.source = SEALED.format(code=packed(disguised(cell.source, used)))
@@ -300,6 +339,7 @@ def write(assignment: Assignment, out: Path = OUT) -> None:
         (out / folder).mkdir(parents=True, exist_ok=True)
         text = nbformat.v4.writes_json(nb).rstrip("\n") + "\n"
         (out / folder / f"{assignment.name}.ipynb").write_text(text, encoding="utf-8")
+    (out / "solutions" / "FINDINGS.md").write_text(findings(), encoding="utf-8")
     (out / "autograder").mkdir(parents=True, exist_ok=True)
     (out / "autograder" / f"{assignment.name}.zip").write_bytes(assignment.archive)
     (out / "questions").mkdir(parents=True, exist_ok=True)

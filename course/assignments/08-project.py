@@ -408,9 +408,9 @@ print("silhouette of columns permuted apart", round(float(silhouettes(columns)[K
 # END SOLUTION
 
 # %% [markdown]
-# The claim falls: DEC is below k-means on every one of the five seeds. The simplest explanation is that the classes of
-# these bottles are nearly round once the features are scaled, so that there is nothing for a network to straighten,
-# and 178 points to learn it from.
+# The claim falls: the mean of DEC, 0.77, is not above that of k-means, 0.88, and no run of DEC reaches it. The simplest
+# explanation is that the classes of these bottles are nearly round once the features are scaled, so that there is
+# nothing for a network to straighten, and only 178 points to learn it from.
 
 # %% [raw]
 # # END SOLUTION
@@ -438,11 +438,14 @@ print("silhouette of columns permuted apart", round(float(silhouettes(columns)[K
 
 # %% [markdown]
 # *What was asked.* Do chemical analyses alone fall into groups, and are the groups the three cultivars? *What was
-# done.* The thirteen features were scaled; k-means and DEC were run with K = 3 and seeds 0 to 4, and compared with the
-# cultivars once. *What was found.* Both find the cultivars almost, k-means a little better; question 4 has every run.
-# *How sure.* Five seeds on one set of bottles: the difference is the same for all seeds, and says nothing about other
-# cellars. *What did not work.* Without scaling one feature, proline, decides everything. I would have dropped the
-# project if clusters of permuted columns had looked the same.
+# done.* The thirteen features were scaled to the same spread. The number of groups is the one with the best silhouette
+# of k-means: three. k-means and DEC, a method with a network, were then run from seeds 0 to 4, with the settings that
+# question 2 has, and compared with the cultivars once. *What was found.* Both find the cultivars almost. On a scale where
+# 1 is full agreement, the five runs of k-means have 0.88 each and those of DEC 0.77 on average (question 4, the two
+# columns of points). *How sure.* No run of DEC reaches k-means; that holds for these bottles and says nothing about
+# other cellars. *What did not work.* Without scaling one feature, proline, decides nearly everything (question 4, the
+# second line printed). I would have dropped the project if groups of bottles whose features had been shuffled apart had
+# been as distinct; they are not (the last line).
 
 # %% [raw]
 # # END SOLUTION

@@ -125,6 +125,42 @@ def test_every_assignment_asks_for_judgement_and_diagnosis(name: str) -> None:
             assert f"### {name}, {question.name}: {question.title} ({question.points} points)" in rubrics
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_may_show_something_else_and_needs_no_earlier_answer(name: str) -> None:
+    """As the guide says: write what your own figure shows; and what to use where a function of yours doesn't work."""
+    nb = built(name).student
+    asks = [cell.source for cell in nb.cells if "· a figure and two sentences" in cell.source]
+    assert len(asks) == 1 and "Write what **your own** figure shows" in " ".join(asks[0].split())
+    master = (course.MASTERS / f"{name}.py").read_text(encoding="utf-8")
+    before, _, after = master.partition("· a figure and two sentences")
+    answers = re.findall(r"^# %%\n(?:(?!# %%).)*?# BEGIN SOLUTION", before, re.M | re.S)
+    mine = set(re.findall(r"^def (\w+)", "".join(answers), re.M)) - {"trained"}
+    if [f for f in mine if re.search(rf"\b{f}\(", after)]:
+        assert re.search(r"\(If your .+? (?:does|do)\s+not\s+work", asks[0], re.S)
+
+
+def test_findings_are_for_teachers(tmp_path: Path) -> None:
+    course.write(built(LIGHT), tmp_path)
+    text = (tmp_path / "solutions" / "FINDINGS.md").read_text(encoding="utf-8")
+    manual = [(name, q) for name in NAMES for q in built(name).questions if q.manual]
+    assert len(manual) == text.count("\n### ") == text.count("*A model answer*: ")
+    for name, question in manual:
+        assert f"### {name}, {question.name}: " in text
+    assert "is better on these digits than k-means" in " ".join(text.split())
+    given = "\n".join(cell.source for name in NAMES for cell in built(name).student.cells)
+    public = given + "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book" / "course").glob("*.md"))
+    lines = [line for line in course.FINDINGS.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    assert [line for line in lines if line in public] == [] and "Often seen" not in public
+
+
+def test_findings_that_fit_no_question_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / "findings.md"
+    odd.write_text(course.FINDINGS.read_text(encoding="utf-8").replace("### 01-metrics, q4", "### 01-metrics, q3"))
+    monkeypatch.setattr(course, "FINDINGS", odd)
+    with pytest.raises(ValueError, match="other sections than the questions marked by hand"):
+        course.findings()
+
+
 def carried(nb: nbformat.NotebookNode) -> dict[str, str]:
     """The tests that a notebook's first code cell unpacks."""
     source = next(cell.source for cell in nb.cells if "setup" in tags(cell))
