@@ -66,7 +66,7 @@ WRONG = [
         "two draws for two methods: pairs are broken",
         "01-metrics",
         "q2",
-        3,
+        4,
         "return tuple(np.percentile(gain[index].mean(axis=1), [2.5, 97.5]))",
         "other = np.random.default_rng(seed + 1).integers(0, len(gain), (draws, len(gain)))\n"
         "    a, b = np.asarray(right_a, dtype=float)[index], np.asarray(right_b, dtype=float)[other]\n"
@@ -214,6 +214,22 @@ WRONG = [
         "means = table[:, index].mean(axis=2)",
         "rngs = [np.random.default_rng(i) for i in range(len(table))]\n"
         "    means = np.stack([rng.choice(row, index.shape).mean(axis=1) for rng, row in zip(rngs, table)])",
+    ),
+    Wrong(
+        "the deep method trains no network",
+        "08-project",
+        "q2",
+        1,
+        "return model.fit_predict(StandardScaler().fit_transform(x))",
+        "return scaled_kmeans(x, seed)",
+    ),
+    Wrong(
+        "K counted from the labels",
+        "08-project",
+        "q2",
+        1,
+        '"n_clusters": (K, estimate),',
+        '"n_clusters": (len(np.unique(y)), "because three cultivars are known"),',
     ),
     Wrong(
         "one other y, one seed: a small leak is missed",
