@@ -7,7 +7,7 @@
 # # Assignment 2: what an autoencoder buys
 #
 # **You will** measure a code on points that it has not seen, choose between partitions without a label, find out what
-# a colleague's optimiser really trains, and show what the autoencoder is worth beside the luck of the seed. **Read
+# is wrong with a colleague's training, and show what the autoencoder is worth beside the luck of the seed. **Read
 # first** the chapter [Autoencoder + k-means](book:autoencoders/autoencoder_kmeans). **Time** about 85 minutes; the notebook runs in a minute on two cores,
 # without a network. **20 points**, five of which your teacher gives.
 #

@@ -247,9 +247,9 @@ def feels(loss, net):
     # END SOLUTION
 
 
+fault = "a"  # SOLUTION
 for loss in his_losses(net, points, p):
     print(feels(loss, net))
-fault = "a"  # SOLUTION
 
 # %% [raw]
 # # END SOLUTION

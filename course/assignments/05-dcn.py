@@ -146,7 +146,7 @@ def fall(z0, labels0, z1, labels1):
     # END SOLUTION
 
 
-fall(net.encoder(points).numpy(), y[:200], tiny.encoder(points).numpy(), y[:200])
+fall(net.encoder(points).numpy(), y[:200], 0.1 * net.encoder(points).numpy(), y[:200])
 
 # %% [raw]
 # # END SOLUTION

@@ -216,7 +216,7 @@ def test_found(found, protocol, x):
 # %%
 """ # BEGIN TEST CONFIG
 points: 1
-failure_message: The deep method trains no PyTorch network, or its labels are not one cluster a point, or differ from run to run.
+failure_message: The deep method trains no PyTorch network, or puts all points into one cluster, or differs from run to run.
 """ # END TEST CONFIG
 def test_deep(protocol, found, x):
     import numpy as np
@@ -230,7 +230,7 @@ def test_deep(protocol, found, x):
     finally:
         hook.remove()
     assert len(steps) >= 20, "steps of an optimizer of PyTorch"
-    assert labels.shape == (len(x),) and 2 <= len(np.unique(labels)) <= max(50, protocol["n_clusters"][0])
+    assert labels.shape == (len(x),) and len(np.unique(labels)) >= 2
     assert np.array_equal(labels, found[name][0])
 
 # %%

@@ -55,6 +55,28 @@ def test_the_blank_gets_none(name: str, tmp_path: Path) -> None:
     assert set(marks(built(name), built(name).student, tmp_path).values()) == {0}
 
 
+def left_blank(assignment: course.Assignment, question: str) -> nbformat.NotebookNode:
+    """The solution with one question as the student gets it."""
+
+    def parts(nb: nbformat.NotebookNode) -> tuple[list, list, list]:
+        """The cells before, in and after the question."""
+        checks = [i + 1 for i, cell in enumerate(nb.cells) if cell.source.startswith("grader.check(")]
+        end = next(i + 1 for i, cell in enumerate(nb.cells) if cell.source == f'grader.check("{question}")')
+        start = max([0, *(place for place in checks if place < end)])
+        return nb.cells[:start], nb.cells[start:end], nb.cells[end:]
+
+    (before, _, after), (_, blank, _) = parts(assignment.solution), parts(assignment.student)
+    return nbformat.v4.new_notebook(cells=[*before, *blank, *after], metadata=assignment.solution.metadata)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_first_question_left_blank_costs_its_own_points_only(name: str, tmp_path: Path) -> None:
+    wanted = by_machine(built(name)) | {"q1": 0}
+    if name == "08-project":  # the protocol runs on the data of question 1
+        wanted["q2"] = 0
+    assert marks(built(name), left_blank(built(name), "q1"), tmp_path) == wanted
+
+
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_a_wrong_answer_loses_its_points_and_no_others(wrong: Wrong, tmp_path: Path) -> None:
     assignment = built(wrong.assignment)
