@@ -230,7 +230,7 @@ def test_a_sealed_run_is_in_clear_for_the_teacher(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_help_on_what_is_sealed(name: str) -> None:
-    """What `help(f)` and `f?` would show after the cell has run: no docstring, and no name but those that are needed."""
+    """What `help(f)` and `f?` would show after the cell has run: no docstring, and no name but the needed ones."""
     student, solution = built(name).student, built(name).solution
     clear = "\n".join(cell.source for cell in solution.cells if "sealed" in tags(cell))
     telling = [node.name for node in ast.walk(ast.parse(clear)) if isinstance(node, ast.FunctionDef)]
