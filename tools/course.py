@@ -185,7 +185,8 @@ class Disguise(ast.NodeTransformer):
 def disguised(code: str, used: Collection[str]) -> str:
     """Return code without comments and docstrings, and with its functions that nobody else uses renamed.
 
-    They become ``p1``, ``p2`` and so on. After a cell has run, ``help(f)`` and ``f?`` show a function's name, arguments and docstring.
+    They become ``p1``, ``p2`` and so on. After a cell has run, ``help(f)`` and ``f?`` would show a function's name,
+    arguments and docstring.
 
     Parameters
     ----------
