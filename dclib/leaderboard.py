@@ -14,7 +14,8 @@ SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published f
 CHOSEN, RERUN = "†", "‡"
 LEGEND = (
     "Ours: mean ± sd over seeds, final epoch; NMI with the arithmetic mean. "
-    f"{CHOSEN} labels had a say: a run, or a setting, was chosen by accuracy. {RERUN} measured by others than the method's authors."
+    f"{CHOSEN} labels had a say: a run, or a setting, was chosen by accuracy. "
+    f"{RERUN} measured by others than the method's authors."
 )
 
 
@@ -121,9 +122,8 @@ def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
         ``method``, ``name``, ``year``, ``family``, ``chapter``, ``data``, ``n``, ``whose`` (``"published"``,
         ``"re-run"`` or ``"ours"``), ``added`` to the paper's method, ``acc``, ``nmi``, ``ari`` and the standard
         deviation of each where it is known, ``seeds``, ``profile``, ``seconds``, ``memory``, ``weights``,
-        ``pretraining`` on other data,
-        ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had a say, in a published figure or
-        in a setting of ours. What is not known is ``None``. Rows are sorted by data set and accuracy.
+        ``pretraining`` on other data, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had
+        a say, in a published figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set and accuracy.
     """
     facts = shipped("methods.json", folder)
     rows = [_of_others(row) for row in published(folder=folder)]

@@ -71,8 +71,8 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "count_small": lambda value, _: "small clusters absorbed" if not value else "",
     "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
 }
-# Settings that were found by accuracy, in runs that no table reports: methods, parameters, the data sets whose rows they
-# concern, and how. A row that has them says so.
+# Settings that were found by accuracy, in runs that no table reports: methods, parameters, with what the names of the
+# data sets begin whose rows they concern, and how. A row that has them says so.
 FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     (ON_FEATURES, {"layer": 5, "pool": "max"}, "", "stage and pooling, on draws of mnist-10k"),
     ({"idec"}, {"weight": 1.0}, "", "γ, on other seeds"),
