@@ -76,7 +76,7 @@ BACKBONES: dict[str, Callable[[], tuple[nn.Sequential, tuple]]] = {
 POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda maps: maps.mean(dim=(2, 3)),
     "max": lambda maps: maps.amax(dim=(2, 3)),
-    "grid": lambda maps: nn.functional.adaptive_avg_pool2d(maps, 2).flatten(1),  # 2 × 2 windows, of each pattern in turn
+    "grid": lambda maps: nn.functional.adaptive_avg_pool2d(maps, 2).flatten(1),  # 2 × 2 windows of each pattern
 }
 
 

@@ -123,7 +123,8 @@ def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
         ``"re-run"`` or ``"ours"``), ``added`` to the paper's method, ``acc``, ``nmi``, ``ari`` and the standard
         deviation of each where it is known, ``seeds``, ``profile``, ``seconds``, ``memory``, ``weights``,
         ``pretraining`` on other data, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had
-        a say, in a published figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set and accuracy.
+        a say, in a published figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set
+        and accuracy.
     """
     facts = shipped("methods.json", folder)
     rows = [_of_others(row) for row in published(folder=folder)]
