@@ -77,7 +77,7 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     (ON_FEATURES, {"layer": 5, "pool": "max"}, "", "stage and pooling, on draws of mnist-10k"),
     ({"idec"}, {"weight": 1.0}, "", "γ, on other seeds"),
     ({"depict"}, {"target": "squared"}, "", "the target, on other seeds"),
-    ({"den"}, {"units": "white"}, "", "the weights, on other seeds; one after seeds that are reported"),
+    ({"den"}, {"units": "white"}, "", "the weights, on other seeds, one of them after reported seeds"),
     ({"deepcluster"}, {"merge": "paths", "n_groups": None}, "", "how groups are merged, on other seeds of mnist-10k"),
     ({*METHODS}, {"start": "spectral"}, "mnist", "two settings of the spectral start, on other seeds of MNIST"),
     ({"autoencoder-spectral", "features-spectral"}, {}, "mnist", "two settings of the graph, on other seeds of MNIST"),
