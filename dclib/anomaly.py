@@ -1,5 +1,6 @@
 """Anomaly scores: Deep SVDD, DAGMM and reconstruction as short functions, thresholds, and p-values with a guarantee."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, count, islice, pairwise
 
@@ -195,8 +196,12 @@ def energy(z: Tensor, share: Tensor, mean: Tensor, covariance: Tensor) -> Tensor
     -----
     Derived in :doc:`/notebooks/applications/anomalies`.
     """
-    gaussians = torch.distributions.MultivariateNormal(mean, covariance)
-    return -(share.log() + gaussians.log_prob(z[:, None])).logsumexp(dim=1)
+    root = torch.linalg.cholesky(covariance)  # L, with L Lᵀ = Σ
+    apart = (z[:, None] - mean).permute(1, 2, 0)  # (K, d, n)
+    distance = torch.linalg.solve_triangular(root, apart, upper=False).square().sum(dim=1)
+    log_root = root.diagonal(dim1=1, dim2=2).log().sum(dim=1)  # ½ log det Σ
+    log_density = -(distance + z.shape[1] * math.log(2 * math.pi)) / 2 - log_root[:, None]
+    return -(share.log()[:, None] + log_density).logsumexp(dim=0)
 
 
 class DAGMM(nn.Module):
