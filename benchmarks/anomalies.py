@@ -193,7 +193,7 @@ ONE, RARE, DIRTY = "one normal", "one rare", "dirty"
 RATES = (0, 1, 5, 10, 20)  # per cent of the training points that are anomalies
 SETS = [f"mnist-10k, {ONE}", "shuttle", f"mnist-10k, {RARE}", *(f"mnist-10k, {rate} % {DIRTY}" for rate in RATES)]
 SECOND = f"fashion-mnist, {ONE}"  # looked at once, when all was written
-SPARED = ("DEC, 1 - max q", "DEC, distance", "Deep SVDD, centre only")  # not on the dirty sets, for time
+SPARED = ("DEC, 1 - max q", "DEC, distance", "Deep SVDD, centre only", "VAE, -ELBO")  # not on the dirty sets, for time
 RUNS = [(row, data) for data in [*SETS, SECOND] for row in DETECTORS if not (DIRTY in data and row in SPARED)]
 
 Split = tuple[NDArray, NDArray, NDArray]  # training points, test points, which of them are anomalies
@@ -231,7 +231,7 @@ def splits(data: str, seed: int) -> list[Split]:
     name, kind = data.split(", ")
     pair = (2 * seed % 10, (2 * seed + 1) % 10)  # five seeds have each of ten classes once
     if kind == ONE:
-        return [one_normal(name, normal, seed) for normal in pair]
+        return [one_normal(name, normal, seed) for normal in (pair if name == "mnist-10k" else pair[1:])]
     if kind == RARE:
         return [one_rare(name, pair[1], seed)]
     return [one_normal(name, pair[1], seed, float(kind.split()[0]) / 100)]
@@ -262,7 +262,7 @@ def one_rare(name: str, rare: int, seed: int) -> Split:
 
 
 def shuttle(seed: int) -> Split:
-    """Return 5,000 readings of "Rad Flow"; 10,000 more and all of five rarer states. "High" is left out, as is usual."""
+    """Return 5,000 readings of "Rad Flow"; 10,000 more and all of five rarer states. "High" is left out, as usual."""
     data = load("shuttle")
     normal, odd = np.flatnonzero(data.y == 0), np.flatnonzero((data.y != 0) & (data.y != 3))
     normal = np.random.default_rng(seed).permutation(normal)
