@@ -16,14 +16,14 @@ from dclib.points import Rows
 from dclib.training import batches, descend, in_parts
 
 
-def train(
+def train_network(
     loss: Callable[[Tensor], Tensor],
     parameters: Iterable[nn.Parameter],
     x: Tensor,
     steps: int,
     weight_decay: float = 0.0,
 ) -> list[float]:
-    """Take steps of Adam down a loss of mini-batches of 128, and return the losses.
+    """Take steps of Adam down a loss of mini-batches of 128; return the losses.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def train(
 
 
 def one_class_network(sizes: Sequence[int], bias: bool = False) -> nn.Sequential:
-    """Stack linear layers without bias and leaky ReLUs, which have no bound (Deep SVDD, propositions 2 and 3).
+    """Stack linear layers without bias, and leaky ReLUs (Deep SVDD, section 3.3).
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def one_class_network(sizes: Sequence[int], bias: bool = False) -> nn.Sequential
 
 
 def centre_of(z: Tensor, least: float = 0.1) -> Tensor:
-    """Return the mean code (d,) of codes (n, d), each value moved to at least ``least`` from 0.
+    """Return the mean (d,) of codes (n, d), each value at least ``least`` from 0.
 
     The distance from zero is that of the authors' code: a value near zero is easily met by weights near zero.
 
@@ -86,7 +86,7 @@ def centre_of(z: Tensor, least: float = 0.1) -> Tensor:
 
 
 def squared_distance(z: Tensor, centre: Tensor) -> Tensor:
-    """Return the squared distance (n,) of codes (n, d) from the centre (d,): the score of Deep SVDD.
+    """Return the squared distance (n,) of codes (n, d) from the centre (d,).
 
     Notes
     -----
@@ -96,7 +96,7 @@ def squared_distance(z: Tensor, centre: Tensor) -> Tensor:
 
 
 def soft_boundary(distance: Tensor, radius: Tensor, nu: float) -> Tensor:
-    """Return R² and the mean excess over it, divided by ν (Deep SVDD, eq. 3, without weight decay).
+    """Return R² and the mean excess over it, divided by ν (Deep SVDD, eq. 3).
 
     Parameters
     ----------
@@ -115,8 +115,13 @@ def soft_boundary(distance: Tensor, radius: Tensor, nu: float) -> Tensor:
     return radius.square() + excess.mean() / nu
 
 
-def fit_svdd(x: Tensor, sizes: Sequence[int], pretrain_steps: int, steps: int) -> tuple[nn.Sequential, Tensor]:
-    """Pretrain an autoencoder without biases, fix the centre, and draw the codes towards it (one-class Deep SVDD).
+def fit_svdd(
+    x: Tensor,
+    sizes: Sequence[int],
+    pretrain_steps: int,
+    steps: int,
+) -> tuple[nn.Sequential, Tensor]:
+    """Pretrain without biases, fix the centre, and draw the codes towards it.
 
     Parameters
     ----------
@@ -138,12 +143,16 @@ def fit_svdd(x: Tensor, sizes: Sequence[int], pretrain_steps: int, steps: int) -
     """
     network, decoder = one_class_network(sizes), one_class_network(sizes[::-1])
     both = Autoencoder(network, decoder)
-    train(lambda b: (both(b) - b).square().mean(), both.parameters(), x, pretrain_steps)
+
+    def error(b: Tensor) -> Tensor:
+        return (both(b) - b).square().mean()
+
+    def distance(b: Tensor) -> Tensor:
+        return squared_distance(network(b), centre).mean()
+
+    train_network(error, both.parameters(), x, pretrain_steps)
     centre = centre_of(network(x))
-    train(
-        lambda b: squared_distance(network(b), centre).mean(),
-        network.parameters(), x, steps, weight_decay=1e-6,
-    )  # fmt: skip
+    train_network(distance, network.parameters(), x, steps, weight_decay=1e-6)
     return network, centre
 
 
@@ -151,7 +160,7 @@ def fit_svdd(x: Tensor, sizes: Sequence[int], pretrain_steps: int, steps: int) -
 
 
 def residuals(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Return z_r (n, 2): relative Euclidean distance and cosine of points and reconstructions (DAGMM, section 3.2).
+    """Return relative distance and cosine (n, 2) of reconstructions (DAGMM, 3.2).
 
     Notes
     -----
@@ -162,7 +171,7 @@ def residuals(x: Tensor, x_hat: Tensor) -> Tensor:
 
 
 def mixture_of(z: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return shares (K,), means (K, d) and covariances (K, d, d) of soft memberships (DAGMM, eq. 5).
+    """Return shares, means and covariances of soft memberships (DAGMM, eq. 5).
 
     Parameters
     ----------
@@ -178,8 +187,9 @@ def mixture_of(z: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     size = gamma.sum(dim=0)
     mean = gamma.T @ z / size[:, None]
     apart = z[:, None] - mean  # (n, K, d)
-    covariance = torch.einsum("nk,nki,nkj->kij", gamma, apart, apart) / size[:, None, None]
-    return size / len(z), mean, covariance + 1e-6 * torch.eye(z.shape[1])
+    covariance = torch.einsum("nk,nki,nkj->kij", gamma, apart, apart)
+    covariance = covariance / size[:, None, None] + 1e-6 * torch.eye(z.shape[1])
+    return size / len(z), mean, covariance
 
 
 def energy(z: Tensor, share: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
@@ -198,9 +208,10 @@ def energy(z: Tensor, share: Tensor, mean: Tensor, covariance: Tensor) -> Tensor
     """
     root = torch.linalg.cholesky(covariance)  # L, with L Lᵀ = Σ
     apart = (z[:, None] - mean).permute(1, 2, 0)  # (K, d, n)
-    distance = torch.linalg.solve_triangular(root, apart, upper=False).square().sum(dim=1)
+    white = torch.linalg.solve_triangular(root, apart, upper=False)
+    form = white.square().sum(dim=1)  # (K, n)
     log_root = root.diagonal(dim1=1, dim2=2).log().sum(dim=1)  # ½ log det Σ
-    log_density = -(distance + z.shape[1] * math.log(2 * math.pi)) / 2 - log_root[:, None]
+    log_density = -(form + z.shape[1] * math.log(2 * math.pi)) / 2 - log_root[:, None]
     return -(share.log()[:, None] + log_density).logsumexp(dim=0)
 
 
@@ -222,7 +233,12 @@ class DAGMM(nn.Module):
     def __init__(self, sizes: Sequence[int], n_clusters: int = 4) -> None:
         super().__init__()
         self.compression = mlp_autoencoder(sizes[0], sizes[1:-1], sizes[-1])
-        layers = nn.Linear(sizes[-1] + 2, 10), nn.Tanh(), nn.Dropout(0.5), nn.Linear(10, n_clusters)
+        layers = (
+            nn.Linear(sizes[-1] + 2, 10),
+            nn.Tanh(),
+            nn.Dropout(0.5),
+            nn.Linear(10, n_clusters),
+        )
         self.estimation = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -242,14 +258,9 @@ class DAGMM(nn.Module):
 
 
 def fit_dagmm(x: Tensor, sizes: Sequence[int], steps: int) -> Callable[[Tensor], Tensor]:
-    """Train DAGMM on points (n, D), and return its score: the energy under the mixture of all of them.
-
-    Notes
-    -----
-    Derived in :doc:`/notebooks/applications/anomalies`.
-    """
+    """Train DAGMM on points (n, D), and return its score: the energy under the mixture of all of them."""
     network = DAGMM(sizes)
-    train(network.loss, network.parameters(), x, steps)
+    train_network(network.loss, network.parameters(), x, steps)
     network.eval()
     with torch.no_grad():
         mixture = mixture_of(*network(x)[:2])
@@ -280,7 +291,7 @@ def reconstruction_error(model: DeepClusterer, X: ArrayLike) -> NDArray[np.float
 
 
 def average_precision_at(rate: float, y: ArrayLike, score: ArrayLike) -> float:
-    """Return the average precision that a score has where a share ``rate`` of the points are anomalies.
+    """Return the average precision of a score at a rate of anomalies.
 
     Parameters
     ----------
@@ -302,13 +313,16 @@ def average_precision_at(rate: float, y: ArrayLike, score: ArrayLike) -> float:
     """
     y = np.asarray(y, dtype=bool)
     if not 0 < rate < 1 or y.all() or not y.any():
-        raise ValueError(f"rate={rate} should be between 0 and 1, with points of both kinds.")
+        raise ValueError(f"rate={rate} should lie between 0 and 1, with both kinds.")
     weight = np.where(y, rate / y.mean(), (1 - rate) / (1 - y.mean()))
     return float(average_precision_score(y, score, sample_weight=weight))
 
 
-def conformal_p(calibration: ArrayLike, score: ArrayLike) -> NDArray[np.float64]:
-    """Return (1 + number of calibration scores at or above) / (m + 1) for each score.
+def conformal_p(
+    calibration: ArrayLike,
+    score: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return (1 + calibration scores at or above) / (m + 1) for each score.
 
     If a point and the calibration points are exchangeable, the chance of a value of at most α is at most α.
 
@@ -323,6 +337,6 @@ def conformal_p(calibration: ArrayLike, score: ArrayLike) -> NDArray[np.float64]
     -----
     Derived in :doc:`/notebooks/applications/anomalies`.
     """
-    calibration = np.sort(np.asarray(calibration, dtype=np.float64))
-    above = len(calibration) - np.searchsorted(calibration, score, side="left")
-    return (1 + above) / (len(calibration) + 1)
+    ranked = np.sort(np.asarray(calibration, dtype=np.float64))
+    above = len(ranked) - np.searchsorted(ranked, score, side="left")
+    return (1 + above) / (len(ranked) + 1)
