@@ -241,8 +241,8 @@ def splits(data: str, seed: int) -> list[Split]:
 def halves(name: str, seed: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Return 5,000 training and 5,000 test points of a set with their classes, drawn anew for each seed."""
     data = load(name)
-    order = np.random.default_rng(seed).permutation(len(data))[:10_000]
-    a, b = order[:5_000], order[5_000:]
+    order, n = np.random.default_rng(seed).permutation(len(data)), min(5_000, len(data) // 2)
+    a, b = order[:n], order[n : 2 * n]
     return data.x[a], data.y[a], data.x[b], data.y[b]
 
 
