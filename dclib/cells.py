@@ -87,9 +87,9 @@ class Tissue:
     """
 
     shares: tuple[float, ...] = (0.3, 0.25, 0.2, 0.12, 0.08, 0.05)
-    n_genes: int = 400
+    n_genes: int = 250
     de_share: float = 0.1
-    de_scale: float = 0.4
+    de_scale: float = 0.8
     depth: float = 1_000.0
     depth_spread: float = 0.3
     bcv: float = 0.3
