@@ -18,7 +18,7 @@ from dclib.methods import SCDeepCluster
 from dclib.metrics import evaluate
 
 N_CELLS, N_GENES = 600, 300
-STEPS, REFINED = 200, 60  # mini-batches of the two phases
+STEPS, REFINED = 250, 80  # mini-batches of the two phases
 BATCH = 128
 OTHER = Tissue((0.4, 0.3, 0.15, 0.15), 300, de_share=0.15, de_scale=0.6, depth=700.0, bcv=0.4, dropout=0.5)
 PBMC, UNSEEN = "700 cells", "second tissue"

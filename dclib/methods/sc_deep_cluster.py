@@ -397,13 +397,16 @@ class SCDeepCluster(IDEC):
     def log_likelihood(self, drawn: Sequence[Tensor], x: Tensor) -> Tensor:
         """Return log p (m, D) of counts ``x`` (m, D), given what the decoder returned."""
         mean, dispersion, *logit = drawn
-        size = size_factors(x, getattr(next(leaves(self.network_.encoder)), "typical", None))
         likelihood = zinb_log_likelihood if logit else nb_log_likelihood
-        return likelihood(x, size[:, None] * mean, dispersion, *logit)
+        return likelihood(x, self.size_of(x)[:, None] * mean, dispersion, *logit)
+
+    def size_of(self, x: Tensor) -> Tensor:
+        """Return the size factors (m,) of counts ``x`` (m, D), against the median cell that was trained on."""
+        return size_factors(x, getattr(next(leaves(self.network_.encoder)), "typical", None))
 
     @torch.no_grad()
     def count_model(self, X: ArrayLike) -> dict[str, NDArray]:
-        """Return μ (with the size factor), θ and π of each count of ``X``, by the names ``mean``, ``dispersion``, ``pi``.
+        """Return μ (with the size factor), θ and π of each count of ``X``: ``mean``, ``dispersion`` and ``pi``.
 
         Raises
         ------
@@ -413,13 +416,9 @@ class SCDeepCluster(IDEC):
         points = self._validated(X)
         if self.likelihood_ == "gaussian":
             raise ValueError("likelihood_ is 'gaussian': there is no model of counts.")
-        device = self._network_device()
-        x, z = torch.as_tensor(points, dtype=torch.float32, device=device), self._codes(points).float()
-        mean, dispersion, *logit = (in_parts(lambda part, i=i: self.network_.decoder(part)[i], z) for i in self._heads())
-        size = size_factors(x, getattr(next(leaves(self.network_.encoder)), "typical", None))[:, None]
+        z = self._codes(points).float()
+        mean, dispersion, *logit = in_parts(lambda part: torch.stack(self.network_.decoder(part), 1), z).unbind(1)
+        size = self.size_of(torch.as_tensor(points, dtype=torch.float32, device=mean.device))
         pi = logit[0].sigmoid() if logit else torch.zeros_like(mean)
-        found = {"mean": mean * size, "dispersion": dispersion, "pi": pi}
+        found = {"mean": size[:, None] * mean, "dispersion": dispersion, "pi": pi}
         return {name: value.cpu().numpy() for name, value in found.items()}
-
-    def _heads(self) -> range:
-        return range(3 if self.likelihood_ == "zinb" else 2)

@@ -146,7 +146,10 @@ def test_finds_two_types_and_more_training_fits_better(likelihood):
     assert last < first
 
 
-@pytest.mark.parametrize(("x", "words"), [(X - 1, "X holds -1"), (X + 0.5, r"X holds \d+\.5"), (np.log1p(X), "raw counts")])
+NO_COUNTS = [(X - 1, "X holds -1"), (X + 0.5, r"X holds \d+\.5"), (np.log1p(X), "raw counts")]
+
+
+@pytest.mark.parametrize(("x", "words"), NO_COUNTS)
 def test_what_is_no_count_is_refused_by_name(x, words):
     for likelihood in ("zinb", "nb"):
         with pytest.raises(ValueError, match=words):
