@@ -8,6 +8,7 @@ import warnings
 from functools import cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -138,4 +139,5 @@ def rarest(types: NDArray, labels: NDArray) -> float:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # what scanpy imports would give it more
     applications.main("single_cells", RUNS, measure)

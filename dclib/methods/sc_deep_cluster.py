@@ -35,7 +35,7 @@ class NotCountsWarning(UserWarning):
 
 
 def size_factors(counts: Tensor, typical: Tensor | None = None) -> Tensor:
-    """Return s, how deeply each cell was read: its total over that of the median cell.
+    """Return s, how deeply a cell was read: its total over the median total.
 
     Parameters
     ----------
@@ -84,7 +84,9 @@ def log_ways(x: Tensor, dispersion: Tensor) -> Tensor:
 
 
 def nb_log_likelihood(x: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
-    """Return log NB(x | μ, θ), a Poisson whose rate is a Gamma of mean μ and shape θ: variance μ + μ²/θ.
+    """Return log NB(x | μ, θ), of a Poisson with a gamma rate.
+
+    The gamma has mean μ and shape θ; the count has variance μ + μ²/θ.
 
     Parameters
     ----------
@@ -106,8 +108,13 @@ def nb_log_likelihood(x: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
     return log_ways(x, dispersion) + none + torch.xlogy(x, mean / (dispersion + mean))
 
 
-def zinb_log_likelihood(x: Tensor, mean: Tensor, dispersion: Tensor, logit: Tensor) -> Tensor:
-    """Return log ZINB(x | π, μ, θ) = log(π δ₀(x) + (1 − π) NB(x | μ, θ)) (Tian et al. 2019).
+def zinb_log_likelihood(
+    x: Tensor,
+    mean: Tensor,
+    dispersion: Tensor,
+    logit: Tensor,
+) -> Tensor:
+    """Return log(π δ₀(x) + (1 − π) NB(x | μ, θ)) (Tian et al. 2019).
 
     Parameters
     ----------
@@ -207,8 +214,13 @@ class CountDecoder(nn.Module):
         self.mean.bias.copy_(mean.clamp(*MEANS).log())
 
 
-def noisy_code(encoder: nn.Module, x: Tensor, draw: Callable[[Tensor], Tensor], noise: float) -> Tensor:
-    """Return codes of points whose way through the encoder is disturbed: its input, and what each ReLU gets.
+def noisy_code(
+    encoder: nn.Module,
+    x: Tensor,
+    draw: Callable[[Tensor], Tensor],
+    noise: float,
+) -> Tensor:
+    """Return codes, with noise on the encoder's input and on what each ReLU gets.
 
     Parameters
     ----------
