@@ -27,6 +27,7 @@ from dclib.training import EVALUATION_BATCH, at_least_single, in_batches, in_par
 
 MEANS = (1e-5, 1e6)  # the authors' least and largest mean of a count, before the size factor
 DISPERSIONS = (1e-4, 1e4)  # and θ
+NOISE = 2.5  # the authors' σ
 LIKELIHOODS = ("zinb", "nb", "gaussian")
 
 
@@ -170,8 +171,8 @@ class LogNormalised(nn.Module):
         for start in range(0, len(x), EVALUATION_BATCH):
             part = x[start : start + EVALUATION_BATCH]
             size = size_factors(part, self.typical)
-            logs = log_normalised(part, size).double()
-            sums += torch.stack([each.sum(dim=0) for each in (logs, logs.square(), part / size[:, None])])
+            logs, equal = log_normalised(part, size).double(), (part / size[:, None]).double()
+            sums += torch.stack([each.sum(dim=0) for each in (logs, logs.square(), equal)])
         n, (total, squares, counted) = len(totals), parallel.over_points(sums)
         spread = ((squares - total.square() / n).clamp_min(0) / max(1, n - 1)).sqrt()
         self.mean.copy_(total / n)
@@ -262,7 +263,8 @@ class SCDeepCluster(IDEC):
         squared error of what the encoder reads. ``"auto"``: ``"zinb"`` if every value of X is a whole number from 0 on,
         else ``"gaussian"``, with a warning, since whoever has counts should pass them.
     noise
-        σ of the noise on the encoder's input and hidden layers in training.
+        σ of the noise on the encoder's input and hidden layers in training; ``None``: the paper's 2.5 for counts, whose
+        genes are standardised, and none for other values, which the paper does not have.
     weight
         γ, the weight of the clustering loss, beside a log-likelihood that is a mean over cells and genes.
     hidden, latent_dim, batch_size
@@ -294,7 +296,7 @@ class SCDeepCluster(IDEC):
     """
 
     augmented: ClassVar[bool] = False
-    wiring: ClassVar[str] = "ReLU, linear code; three heads"
+    wiring: ClassVar[str] = "ReLU, linear code; three heads; noise σ = 2.5"
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (32,)},
         "book": {"pretrain_steps": 600, "refine_steps": 200},
@@ -315,7 +317,7 @@ class SCDeepCluster(IDEC):
     first_phase: ClassVar[tuple[str, ...]] = ("likelihood", "noise")
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "likelihood": [StrOptions({"auto", *LIKELIHOODS})],
-        "noise": [WEIGHT],
+        "noise": [WEIGHT, None],
     }
 
     def __init__(
@@ -323,7 +325,7 @@ class SCDeepCluster(IDEC):
         n_clusters: int = 10,
         *,
         likelihood: str = "auto",
-        noise: float = 2.5,
+        noise: float | None = None,
         hidden: Sequence[int] = (256, 64),
         latent_dim: int = 32,
         batch_size: int = 256,
@@ -397,7 +399,8 @@ class SCDeepCluster(IDEC):
         def draw(h: Tensor) -> Tensor:
             return batch.drawn(lambda m: torch.randn(m, *h.shape[1:], device=h.device))
 
-        z = noisy_code(self.network_.encoder, batch.view, draw, self.noise) if self.noise else batch.z
+        noise = self.noise if self.noise is not None else NOISE * self.counts_
+        z = noisy_code(self.network_.encoder, batch.view, draw, noise) if noise else batch.z
         return batch.note("L_R", self.error(self.network_.decoder(z), wanted))
 
     def error(self, drawn: Any, wanted: Tensor) -> Tensor:
