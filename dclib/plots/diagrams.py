@@ -392,7 +392,7 @@ DIAGRAMS: dict[str, Diagram] = {
     "sc-deep-cluster": Diagram(
         {
             "x": Node(0, 1, "counts\n$x$"),
-            "n": Node(1.1, 1, "over $s$, log,\nstandardised", "held"),
+            "n": Node(1.1, 1, "over $s$, log,\nstandardised"),
             "e": Node(1.1, 2, "noise"),
             "f": Node(2.25, 1, "encoder\n$f_\\theta$", "module"),
             "z": Node(3.2, 1, "code\n$z$"),
