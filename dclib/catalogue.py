@@ -3,6 +3,7 @@
 import io
 import math
 import shutil
+import tarfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from dclib import cells, series
 from dclib.download import RemoteFile, unpack_folder
+from dclib.rda import member_of_deb, read_rda
 
 Arrays = tuple[np.ndarray, np.ndarray]
 ASSET = Path(__file__).parent / "assets" / "mnist-10k.npz"
@@ -29,6 +31,7 @@ GARMENTS = (
 )  # fmt: skip
 CIFAR_THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STL_THINGS = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+VALVES = ("Rad Flow", "Fpv Close", "Fpv Open", "High", "Bypass", "Bpv Close", "Bpv Open")
 NEWSGROUPS = (
     "alt.atheism", "comp.graphics", "comp.os.ms-windows.misc", "comp.sys.ibm.pc.hardware",
     "comp.sys.mac.hardware", "comp.windows.x", "misc.forsale", "rec.autos", "rec.motorcycles",
@@ -177,6 +180,37 @@ def unpack_pendigits(sent: Path, target: Path) -> None:
         np.savetxt(stream, rows, fmt=["%3d"] * 16 + ["%2d"], delimiter=",")
 
 
+def read_shuttle(folder: Path) -> Arrays:
+    """Return x (58000, 9) in [0, 1], column by column, and y (58000,): nine readings of the shuttle's radiators."""
+    rows = np.loadtxt(folder / SHUTTLE_FILE.path, delimiter=",", dtype=np.float64, ndmin=2)
+    x = rows[:, :9] - rows[:, :9].min(axis=0)
+    return (x / x.max(axis=0)).astype(np.float32), rows[:, 9].astype(np.int64) - 1
+
+
+def unpack_shuttle(sent: Path, target: Path) -> None:
+    """Write the readings as text, sent in R's package mlbench, which comes as Debian's package or as its source.
+
+    Raises
+    ------
+    ValueError
+        If the package has no such table, or the table has other columns or classes.
+    """
+    raw = sent.read_bytes()
+    if raw.startswith(b"!<arch>"):
+        raw = member_of_deb(raw, "data.tar.xz")
+    with tarfile.open(fileobj=io.BytesIO(raw)) as package:
+        names = [name for name in package.getnames() if name.endswith("mlbench/data/Shuttle.rda")]
+        if not names:
+            raise ValueError("the package holds no data/Shuttle.rda")
+        frame = read_rda(package.extractfile(names[0]).read())["Shuttle"]
+    states = [name.replace(" ", ".") for name in VALVES]
+    if list(frame) != [*(f"V{i}" for i in range(1, 10)), "Class"] or {*frame["Class"]} - {*states}:
+        raise ValueError(f"the table has other columns or classes: {', '.join(frame)}")
+    y = np.array([states.index(name) + 1 for name in frame["Class"]])
+    with target.open("wb") as stream:
+        np.savetxt(stream, np.column_stack([*list(frame.values())[:9], y]), fmt="%d", delimiter=",")
+
+
 def read_posts(folder: Path) -> tuple[list[str], np.ndarray]:
     """Return the texts of the newsgroups, train before test, and the group (n,) of each, from scikit-learn's cache.
 
@@ -299,6 +333,16 @@ PENDIGITS_FILES = (
         unpack=unpack_pendigits,
     ),
 )
+SHUTTLE_FILE = RemoteFile(
+    "shuttle.csv",
+    (
+        "https://deb.debian.org/debian/pool/main/r/r-cran-mlbench/r-cran-mlbench_2.1-3-1_amd64.deb",
+        "https://cran.r-project.org/src/contrib/Archive/mlbench/mlbench_2.1-3.tar.gz",
+        "https://snapshot.debian.org/archive/debian/20230601T000000Z/pool/main/r/r-cran-mlbench/r-cran-mlbench_2.1-3-1_amd64.deb",
+    ),
+    ("sha256:7d97f7cee5016cb36d3dc0470563c3011c3abf84a452b52de4105a0441b34c0f",),
+    unpack=unpack_shuttle,
+)
 NEWS_FILE = RemoteFile(
     "20news-bydate_py3.pkz",
     (
@@ -358,6 +402,11 @@ CATALOGUE: dict[str, Entry] = {
         10_992, (8, 2), DIGITS,
         "E. Alpaydin and F. Alimoglu, Pen-Based Recognition of Handwritten Digits, UCI",
         "CC BY 4.0", read_pendigits, PENDIGITS_FILES, True,
+    ),
+    "shuttle": Entry(
+        58_000, (9,), VALVES,
+        "J. Catlett, Statlog (Shuttle), UCI; as the R package mlbench has it",
+        "CC BY 4.0 (UCI)", read_shuttle, (SHUTTLE_FILE,),
     ),
     "20newsgroups": Entry(
         N_POSTS, (N_WORDS,), NEWSGROUPS, "K. Lang, Newsweeder, 1995; the by-date version of J. Rennie",

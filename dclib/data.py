@@ -146,6 +146,7 @@ def load(name: str) -> Dataset:
     ``cifar10``       60,000  3,072 (3, 32, 32) pixels in [0, 1], colours first
     ``stl10``         13,000 27,648 (3, 96, 96) pixels in [0, 1], colours first; the labelled images
     ``pendigits``     10,992     16 (8, 2)      eight pen positions (horizontal, vertical) in [0, 1]
+    ``shuttle``       58,000      9 (9,)        sensor readings, each column in [0, 1]; rare classes
     ``20newsgroups``  18,846  2,000 (2000,)     tf-idf of unit mean square; see `tfidf`
     ================= ====== ====== =========== ===========================================================
 
