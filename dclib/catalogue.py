@@ -16,7 +16,7 @@ import pooch
 from sklearn.datasets import fetch_20newsgroups, load_digits, load_svmlight_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from dclib import series
+from dclib import cells, series
 from dclib.download import RemoteFile, unpack_folder
 from dclib.rda import member_of_deb, read_rda
 
@@ -88,6 +88,12 @@ def read_digits(_: Path) -> Arrays:
     """Return x (1797, 64) and y (1797,) of scikit-learn's digits, scaled from 0..16 to [0, 1]."""
     x, y = load_digits(return_X_y=True)
     return (x / 16).astype(np.float32), y.astype(np.int64)
+
+
+def read_cells(_: Path) -> Arrays:
+    """Return x (1000, 250), counts, and y (1000,), types, of cells that are simulated, the same each time."""
+    found = cells.TISSUES["some dropout"].draw(1_000, seed=0)
+    return found.counts.astype(np.float32), found.types
 
 
 def read_bundled(_: Path) -> Arrays:
@@ -360,6 +366,11 @@ CATALOGUE: dict[str, Entry] = {
     "mnist-10k": Entry(
         10_000, (28, 28), DIGITS, f"{MNIST_SOURCE}; the first 10,000 training images",
         "CC BY-SA 3.0", read_bundled,
+    ),
+    "cells": Entry(
+        1_000, (cells.TISSUE.n_genes,), tuple(f"type {k + 1}" for k in range(len(cells.TISSUE.shares))),
+        "simulated here, after Splatter (L. Zappia, B. Phipson and A. Oshlack, 2017)",
+        "CC BY 4.0", read_cells,
     ),
     "mnist": Entry(
         70_000, (28, 28), DIGITS, MNIST_SOURCE,

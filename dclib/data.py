@@ -1,4 +1,4 @@
-"""The data sets of the book: each one array of points, in [0, 1] or of unit mean square, and its labels."""
+"""The data sets of the book: each one array of points, in [0, 1], of unit mean square or counts, and its labels."""
 
 import math
 from dataclasses import dataclass
@@ -138,6 +138,7 @@ def load(name: str) -> Dataset:
     ================= ====== ====== =========== ===========================================================
     ``digits``         1,797     64 (8, 8)      pixels in [0, 1]; part of scikit-learn
     ``mnist-10k``     10,000    784 (28, 28)    the first 10,000 training images of ``mnist``; bundled
+    ``cells``          1,000    250 (250,)      counts of simulated cells, by gene; see `dclib.cells`
     ``mnist``         70,000    784 (28, 28)    pixels in [0, 1]
     ``mnist-test``    10,000    784 (28, 28)    the test images of ``mnist`` alone
     ``fashion-mnist`` 70,000    784 (28, 28)    pixels in [0, 1]

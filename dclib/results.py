@@ -51,6 +51,7 @@ NAMES = {
     "k-shape": "k-Shape",
     "dtw-kmeans": "DTW k-means",
     "deepcluster": "DeepCluster",
+    "sc-deep-cluster": "scDeepCluster",
 }
 # Rows of the leaderboard beside those without a variant; other variants are ablations.
 SHOWN = {

@@ -5,7 +5,7 @@
 :mod:`~dclib.plots.scores` and :mod:`~dclib.plots.diagrams`.
 """
 
-from dclib.plots.charts import curves, histograms, line_panels, lines, stage_bars
+from dclib.plots.charts import curves, dot_plot, histograms, line_panels, lines, stage_bars
 from dclib.plots.diagrams import DIAGRAMS, Diagram, Node, diagram
 from dclib.plots.images import cluster_gallery, reconstructions, sample_gallery
 from dclib.plots.maps import (
@@ -39,6 +39,7 @@ __all__ = [
     "curves",
     "diagram",
     "discriminant_axes",
+    "dot_plot",
     "drawn",
     "histograms",
     "latent_scatter",
