@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         GANFeatures,
         InfoGAN,
         RecurrentAutoencoder,
+        SCDeepCluster,
         VaDE,
     )
 
@@ -56,6 +57,7 @@ __all__ = [
     "InfoGAN",
     "PretrainedFeatures",
     "RecurrentAutoencoder",
+    "SCDeepCluster",
     "VaDE",
     "__version__",
     "load",

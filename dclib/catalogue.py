@@ -3,6 +3,7 @@
 import io
 import math
 import shutil
+import tarfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ import pooch
 from sklearn.datasets import fetch_20newsgroups, load_digits, load_svmlight_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from dclib import series
+from dclib import cells, series
 from dclib.download import RemoteFile, unpack_folder
+from dclib.rda import member_of_deb, read_rda
 
 Arrays = tuple[np.ndarray, np.ndarray]
 ASSET = Path(__file__).parent / "assets" / "mnist-10k.npz"
@@ -30,6 +32,7 @@ GARMENTS = (
 CIFAR_THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 STL_THINGS = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 DOCUMENTED = ("sympy", "torch", "matplotlib", "scipy", "sklearn", "networkx", "numpy")
+VALVES = ("Rad Flow", "Fpv Close", "Fpv Open", "High", "Bypass", "Bpv Close", "Bpv Open")
 NEWSGROUPS = (
     "alt.atheism", "comp.graphics", "comp.os.ms-windows.misc", "comp.sys.ibm.pc.hardware",
     "comp.sys.mac.hardware", "comp.windows.x", "misc.forsale", "rec.autos", "rec.motorcycles",
@@ -86,6 +89,12 @@ def read_digits(_: Path) -> Arrays:
     """Return x (1797, 64) and y (1797,) of scikit-learn's digits, scaled from 0..16 to [0, 1]."""
     x, y = load_digits(return_X_y=True)
     return (x / 16).astype(np.float32), y.astype(np.int64)
+
+
+def read_cells(_: Path) -> Arrays:
+    """Return x (1000, 250), counts, and y (1000,), types, of cells that are simulated, the same each time."""
+    found = cells.TISSUES["some dropout"].draw(1_000, seed=0)
+    return found.counts.astype(np.float32), found.types
 
 
 def read_bundled(_: Path) -> Arrays:
@@ -170,6 +179,37 @@ def unpack_pendigits(sent: Path, target: Path) -> None:
         raise ValueError(f"a pen stroke has 16 values and a digit, not {rows.shape[1]} values")
     with target.open("wb") as stream:
         np.savetxt(stream, rows, fmt=["%3d"] * 16 + ["%2d"], delimiter=",")
+
+
+def read_shuttle(folder: Path) -> Arrays:
+    """Return x (58000, 9) in [0, 1], column by column, and y (58000,): nine readings of the shuttle's radiators."""
+    rows = np.loadtxt(folder / SHUTTLE_FILE.path, delimiter=",", dtype=np.float64, ndmin=2)
+    x = rows[:, :9] - rows[:, :9].min(axis=0)
+    return (x / x.max(axis=0)).astype(np.float32), rows[:, 9].astype(np.int64) - 1
+
+
+def unpack_shuttle(sent: Path, target: Path) -> None:
+    """Write the readings as text, sent in R's package mlbench, which comes as Debian's package or as its source.
+
+    Raises
+    ------
+    ValueError
+        If the package has no such table, or the table has other columns or classes.
+    """
+    raw = sent.read_bytes()
+    if raw.startswith(b"!<arch>"):
+        raw = member_of_deb(raw, "data.tar.xz")
+    with tarfile.open(fileobj=io.BytesIO(raw)) as package:
+        names = [name for name in package.getnames() if name.endswith("mlbench/data/Shuttle.rda")]
+        if not names:
+            raise ValueError("the package holds no data/Shuttle.rda")
+        frame = read_rda(package.extractfile(names[0]).read())["Shuttle"]
+    states = [name.replace(" ", ".") for name in VALVES]
+    if list(frame) != [*(f"V{i}" for i in range(1, 10)), "Class"] or {*frame["Class"]} - {*states}:
+        raise ValueError(f"the table has other columns or classes: {', '.join(frame)}")
+    y = np.array([states.index(name) + 1 for name in frame["Class"]])
+    with target.open("wb") as stream:
+        np.savetxt(stream, np.column_stack([*list(frame.values())[:9], y]), fmt="%d", delimiter=",")
 
 
 def read_posts(folder: Path) -> tuple[list[str], np.ndarray]:
@@ -302,6 +342,16 @@ PENDIGITS_FILES = (
         unpack=unpack_pendigits,
     ),
 )
+SHUTTLE_FILE = RemoteFile(
+    "shuttle.csv",
+    (
+        "https://deb.debian.org/debian/pool/main/r/r-cran-mlbench/r-cran-mlbench_2.1-3-1_amd64.deb",
+        "https://cran.r-project.org/src/contrib/Archive/mlbench/mlbench_2.1-3.tar.gz",
+        "https://snapshot.debian.org/archive/debian/20230601T000000Z/pool/main/r/r-cran-mlbench/r-cran-mlbench_2.1-3-1_amd64.deb",
+    ),
+    ("sha256:7d97f7cee5016cb36d3dc0470563c3011c3abf84a452b52de4105a0441b34c0f",),
+    unpack=unpack_shuttle,
+)
 NEWS_FILE = RemoteFile(
     "20news-bydate_py3.pkz",
     (
@@ -325,6 +375,11 @@ CATALOGUE: dict[str, Entry] = {
     "mnist-10k": Entry(
         10_000, (28, 28), DIGITS, f"{MNIST_SOURCE}; the first 10,000 training images",
         "CC BY-SA 3.0", read_bundled,
+    ),
+    "cells": Entry(
+        1_000, (cells.TISSUE.n_genes,), tuple(f"type {k + 1}" for k in range(len(cells.TISSUE.shares))),
+        "simulated here, after Splatter (L. Zappia, B. Phipson and A. Oshlack, 2017)",
+        "CC BY 4.0", read_cells,
     ),
     "mnist": Entry(
         70_000, (28, 28), DIGITS, MNIST_SOURCE,
@@ -361,6 +416,11 @@ CATALOGUE: dict[str, Entry] = {
         3_400, (N_WORDS,), DOCUMENTED,
         "the descriptions in the docstrings of the installed packages, names of packages left out; other versions have"
         " other texts", "those of the packages, nearly all BSD", read_docstrings,
+    ),
+    "shuttle": Entry(
+        58_000, (9,), VALVES,
+        "J. Catlett, Statlog (Shuttle), UCI; as the R package mlbench has it",
+        "CC BY 4.0 (UCI)", read_shuttle, (SHUTTLE_FILE,),
     ),
     "20newsgroups": Entry(
         N_POSTS, (N_WORDS,), NEWSGROUPS, "K. Lang, Newsweeder, 1995; the by-date version of J. Rennie",

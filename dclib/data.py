@@ -1,4 +1,4 @@
-"""The data sets of the book: each one array of points, in [0, 1] or of unit mean square, and its labels."""
+"""The data sets of the book: each one array of points, in [0, 1], of unit mean square or counts, and its labels."""
 
 import math
 from dataclasses import dataclass
@@ -138,6 +138,7 @@ def load(name: str) -> Dataset:
     ================= ====== ====== =========== ===========================================================
     ``digits``         1,797     64 (8, 8)      pixels in [0, 1]; part of scikit-learn
     ``mnist-10k``     10,000    784 (28, 28)    the first 10,000 training images of ``mnist``; bundled
+    ``cells``          1,000    250 (250,)      counts of simulated cells, by gene; see `dclib.cells`
     ``mnist``         70,000    784 (28, 28)    pixels in [0, 1]
     ``mnist-test``    10,000    784 (28, 28)    the test images of ``mnist`` alone
     ``fashion-mnist`` 70,000    784 (28, 28)    pixels in [0, 1]
@@ -145,6 +146,7 @@ def load(name: str) -> Dataset:
     ``cifar10``       60,000  3,072 (3, 32, 32) pixels in [0, 1], colours first
     ``stl10``         13,000 27,648 (3, 96, 96) pixels in [0, 1], colours first; the labelled images
     ``pendigits``     10,992     16 (8, 2)      eight pen positions (horizontal, vertical) in [0, 1]
+    ``shuttle``       58,000      9 (9,)        sensor readings, each column in [0, 1]; rare classes
     ``20newsgroups``  18,846  2,000 (2000,)     tf-idf of unit mean square; see `tfidf`
     ``docstrings``     3,400  2,000 (2000,)     tf-idf of docstrings of the installed packages
     ================= ====== ====== =========== ===========================================================

@@ -76,7 +76,7 @@ BACKBONES: dict[str, Callable[[], tuple[nn.Sequential, tuple]]] = {
 POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda maps: maps.mean(dim=(2, 3)),
     "max": lambda maps: maps.amax(dim=(2, 3)),
-    "grid": lambda maps: nn.functional.adaptive_avg_pool2d(maps, 2).flatten(1),  # four quarters, one after the other
+    "grid": lambda maps: nn.functional.adaptive_avg_pool2d(maps, 2).flatten(1),  # 2 × 2 windows of each pattern
 }
 
 
@@ -148,7 +148,8 @@ class PretrainedFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     size
         Pixels to which height and width of an image are brought before the network sees it.
     pool
-        What is taken of a map: ``"mean"``, ``"max"`` or ``"grid"``, the means of its four quarters.
+        What is taken of a map: ``"mean"``, ``"max"`` or ``"grid"``, the means of 2 × 2 windows: its quarters, or,
+        where a side has an odd number of places, windows that share the middle ones.
     unit
         Whether features are brought to length one, so that only their direction counts.
     shape

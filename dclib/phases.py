@@ -81,6 +81,16 @@ def adam_short(parameters: list[nn.Parameter], lr: float) -> Optimizer:
     return torch.optim.Adam(parameters, lr, (0.5, 0.9), fused=True)
 
 
+def amsgrad(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+    """Return Adam whose denominator never shrinks (Reddi et al. 2018)."""
+    return torch.optim.Adam(parameters, lr, amsgrad=True, fused=True)
+
+
+def adadelta(parameters: list[nn.Parameter], lr: float) -> Optimizer:
+    """Return Adadelta with ρ = 0.95, as Keras has it; its own unit of ``lr`` is 1."""
+    return torch.optim.Adadelta(parameters, lr, rho=0.95, eps=1e-7)
+
+
 def sgd(parameters: list[nn.Parameter], lr: float) -> Optimizer:
     """Return stochastic gradient descent with momentum 0.9."""
     return torch.optim.SGD(parameters, lr, momentum=0.9)
@@ -101,7 +111,7 @@ def constant(optimizer: Optimizer, lr: float, steps: int) -> object:
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-OPTIMIZERS = {maker.__name__: maker for maker in (adam, adam_half, adam_short, sgd)}
+OPTIMIZERS = {maker.__name__: maker for maker in (adam, adam_half, adam_short, amsgrad, adadelta, sgd)}
 SCHEDULES = {maker.__name__: maker for maker in (one_cycle, half_cosine, constant)}
 
 

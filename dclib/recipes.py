@@ -165,12 +165,22 @@ PAPER: dict[str, dict[str, str]] = {
         "mini-batch": "64 (port)",
         "settings": "γ = 1, α = 1; P chosen set by set (Madiraju et al. 2018)",
     },
+    "sc-deep-cluster": {
+        "network": "D–256–64–32, ReLU, linear code; heads for mean, dispersion and extra zeros",
+        "pretraining": "400 epochs at most, AMSGrad (stopped after 50 without a better loss, in the released code)",
+        "start": KMEANS,
+        "second phase": "Adadelta 1.0; new target every epoch; at most 20,000 steps; until 0.1 % change cluster",
+        "mini-batch": "256",
+        "settings": "noise σ = 2.5 on input and hidden layers, γ = 1 (Tian et al. 2019 and their code)",
+    },
 }
 PROFILES = ("book", "full", "paper")
 OPTIMIZERS = {
     "adam": "Adam",
     "adam_half": "Adam (β1 = 0.5)",
     "adam_short": "Adam (β1 = 0.5, β2 = 0.9)",
+    "amsgrad": "Adam (AMSGrad)",
+    "adadelta": "Adadelta (ρ = 0.95)",
     "sgd": "SGD (momentum 0.9)",
 }
 SCHEDULES = {"one_cycle": "one cycle to {:g}", "half_cosine": "{:g} falling to 0", "constant": "{:g} throughout"}

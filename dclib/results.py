@@ -52,6 +52,7 @@ NAMES = {
     "k-shape": "k-Shape",
     "dtw-kmeans": "DTW k-means",
     "deepcluster": "DeepCluster",
+    "sc-deep-cluster": "scDeepCluster",
 }
 # Rows of the leaderboard beside those without a variant; other variants are ablations.
 SHOWN = {
@@ -72,6 +73,17 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "count_small": lambda value, _: "small clusters absorbed" if not value else "",
     "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
 }
+# Settings that were found by accuracy, in runs that no table reports: methods, parameters, with what the names of the
+# data sets begin whose rows they concern, and how. A row that has them says so.
+FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
+    (ON_FEATURES, {"layer": 5, "pool": "max"}, "", "stage and pooling, on draws of mnist-10k"),
+    ({"idec"}, {"weight": 1.0}, "", "γ, on other seeds"),
+    ({"depict"}, {"target": "squared"}, "", "the target, on other seeds"),
+    ({"den"}, {"units": "white"}, "", "the weights, on other seeds, one of them after reported seeds"),
+    ({"deepcluster"}, {"merge": "paths", "n_groups": None}, "", "how groups are merged, on other seeds of mnist-10k"),
+    ({*METHODS}, {"start": "spectral"}, "mnist", "two settings of the spectral start, on other seeds of MNIST"),
+    ({"autoencoder-spectral", "features-spectral"}, {}, "mnist", "two settings of the graph, on other seeds of MNIST"),
+)
 ALWAYS_ADDED = {"merge"}  # the paper has no such step, and the method can't do without one
 
 
@@ -95,6 +107,8 @@ class Summary:
         Where it ran.
     weights
         Parameters of the network, where the records say how many.
+    chosen
+        Which settings were found by accuracy, and on what; see :func:`found_by_accuracy`. ``None`` if none was.
     """
 
     method: str
@@ -111,6 +125,7 @@ class Summary:
     memory: float
     device: str
     weights: int | None = None
+    chosen: str | None = None
 
     @property
     def augmented(self) -> bool:
@@ -143,6 +158,16 @@ def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     own |= {"augment": parameters.get("augment")} if method in METHODS and METHODS[method].viewed else {}
     keys = (key for key in ADDITIONS if key in parameters and parameters[key] != own.get(key, UNSET))
     return tuple(filter(None, (ADDITIONS[key](parameters[key], parameters) for key in keys)))
+
+
+def found_by_accuracy(method: str, data: str, parameters: Mapping[str, Any]) -> str | None:
+    """Return which of a row's settings were found by accuracy, and on what; ``None`` if labels had no part in them."""
+    how = [
+        words
+        for methods, settings, prefix, words in FOUND_BY_ACCURACY
+        if method in methods and data.startswith(prefix) and settings.items() <= parameters.items()
+    ]
+    return "; ".join(how) or None
 
 
 def run(
@@ -467,6 +492,7 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
         seconds=None if any(record.get("busy") for record in group) else _mean_and_sd(group, "seconds")[0],
         memory=max(record["peak_memory_mib"] for record in group),
         weights=first.get("weights"),
+        chosen=found_by_accuracy(first["method"], first["data"], first.get("parameters", {})),
     )
 
 

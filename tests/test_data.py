@@ -25,7 +25,7 @@ from dclib import catalogue, data, download
 from dclib.data import DownloadError, check, get, load, names, read_mat, status
 from dclib.series import SERIES
 
-ON_DISK = ("mnist", "mnist-test", "fashion-mnist", "usps", "cifar10", "stl10", "pendigits", "20newsgroups")
+ON_DISK = ("mnist", "mnist-test", "fashion-mnist", "usps", "cifar10", "stl10", "pendigits", "shuttle", "20newsgroups")
 SPACE, CARS = "20news-bydate-train/sci.space", "20news-bydate-train/rec.autos"
 POSTS = {  # by path, as the archive has them
     f"{SPACE}/2": "Subject: orbit\n\nThe shuttle reached orbit. Caf\xe9.",
@@ -222,7 +222,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(function):
 
 
 def test_the_names():
-    assert names() == ("digits", "mnist-10k", *ON_DISK, *SERIES)
+    assert names() == ("digits", "mnist-10k", "cells", *ON_DISK, *SERIES)
 
 
 @pytest.mark.parametrize(
@@ -494,6 +494,7 @@ CLASS_COUNTS = {
     "stl10": [1300] * 10,
     "usps": [1553, 1269, 929, 824, 852, 716, 834, 792, 708, 821],
     "pendigits": [1143, 1143, 1144, 1055, 1144, 1055, 1056, 1142, 1055, 1055],
+    "shuttle": [45586, 50, 171, 8903, 3267, 10, 13],
 }
 
 

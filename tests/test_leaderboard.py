@@ -96,6 +96,28 @@ def test_the_board_says_what_was_added_and_how_labels_had_a_say():
     assert trials["seeds"] == 10 and trials["acc_sd"] == pytest.approx(0.0474, abs=1e-3)
 
 
+def test_a_row_of_ours_with_a_setting_found_by_accuracy_says_so(tmp_path):
+    def about(method, data, **parameters):
+        return results.found_by_accuracy(method, data, parameters)
+
+    assert about("features-kmeans", "mnist-test", layer=5, pool="max") == "stage and pooling, on draws of mnist-10k"
+    assert about("features-kmeans", "mnist-test", layer=5, pool="mean") is None
+    assert about("features-kmeans", "mnist-test", layer=-1, pool="mean") is None
+    assert "spectral start" in about("dec", "mnist-10k", start="spectral")
+    assert about("dec", "usps", start="spectral") is None, "USPS had no part in it"
+    both = about("idec", "mnist-10k", start="spectral", weight=1.0)
+    assert "γ" in both and "spectral" in both and about("idec", "usps", weight=0.1) is None
+
+    ours = {(row["method"], row["data"], row["note"]): row for row in leaderboard.board() if row["whose"] == "ours"}
+    middle = ours["features-kmeans", "mnist-test", "layer=5, pool=max"]
+    assert "mnist-10k" in middle["chosen"] and ours["features-kmeans", "mnist-test", None]["chosen"] is None
+    for seed, variant in ((0, "layer=5,pool=max"), (1, "")):
+        how = {"layer": 5, "pool": "max"} if variant else {"layer": -1, "pool": "mean"}
+        results.save(invented(seed, 0.5, method="features-kmeans", variant=variant, parameters=how), tmp_path)
+    marked, plain = sorted(leaderboard.leaderboard(tmp_path, variants=True).splitlines()[2:4], key=len, reverse=True)
+    assert "layer=5" in marked and "0.500†" in marked and leaderboard.CHOSEN not in plain
+
+
 def test_facts_of_every_method_are_there():
     facts = results.shipped("methods.json")
     assert {row["method"] for row in results.published()} | METHODS.keys() | BASELINES.keys() == facts.keys()

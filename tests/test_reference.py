@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.functional import mse_loss, normalize, one_hot
 
 from dclib.augment import RandomAffine
+from dclib.cells import Tissue
 from dclib.methods import METHODS
 from dclib.methods.clustergan import gradient_penalty
 from dclib.methods.dbc import boosted_target
@@ -25,6 +26,7 @@ from dclib.methods.den import group_loss, heat_kernel, in_white, locality_loss
 from dclib.methods.depict import TARGETS, cross_entropy
 from dclib.methods.dtc import DISSIMILARITIES, student_t
 from dclib.methods.gan_features import discriminator_loss, non_saturating_loss
+from dclib.methods.sc_deep_cluster import zinb_log_likelihood
 from dclib.methods.vae import gaussian_error, kl_to_standard_normal, reparametrised
 from dclib.networks import activations
 from dclib.training import without_denormals
@@ -107,6 +109,53 @@ class DTC(IDEC):
         return mse_loss(self.network.decoder(z), view) + self.model.weight * kl_divergence(self.p[index], self.of(z))
 
 
+class SCDeepCluster(IDEC):
+    """On real values, which it takes as they are; ``Counted`` below has counts."""
+
+    def first(self, view, x, index):
+        h = view
+        for layer in [None, *self.network.encoder]:
+            if layer is None or isinstance(layer, nn.ReLU):
+                h = h + self.model.noise * torch.randn(h.shape)
+            h = h if layer is None else layer(h)
+        return self.error(h, view, x)
+
+    def second(self, view, x, index):
+        return self.first(view, x, index) + self.model.weight * super(IDEC, self).second(view, x, index)
+
+
+class Counted(SCDeepCluster):
+    """On counts: what the encoder reads is made of them, and the error is a likelihood."""
+
+    def __init__(self, model, network, x):
+        super().__init__(model, network, x)
+        self.total = x.sum(dim=1).clamp_min(1)
+        self.typical = self.total.double().quantile(0.5).float()
+        logs = self.logs(x).double()
+        counted = (x / self.size(x)[:, None]).double().mean(dim=0).float()
+        n, squares = len(x), logs.square().sum(dim=0)
+        network.encoder[0].typical.copy_(self.typical)
+        network.encoder[0].mean.copy_(logs.sum(dim=0) / n)
+        network.encoder[0].spread.copy_(((squares - logs.sum(dim=0).square() / n) / (n - 1)).sqrt())
+        with torch.no_grad():
+            network.decoder.mean.bias.copy_(counted.clamp(1e-5, 1e6).log())
+
+    def size(self, x):
+        return x.sum(dim=1).clamp_min(1) / self.typical
+
+    def logs(self, x):
+        return (x / self.size(x)[:, None]).log1p()
+
+    def first(self, view, x, index):
+        net, noise = self.network, self.model.noise
+        h = (self.logs(view) - net.encoder[0].mean) / net.encoder[0].spread
+        h = h + noise * torch.randn(h.shape)
+        for layer in net.encoder[1:]:
+            h = layer(h + noise * torch.randn(h.shape) if isinstance(layer, nn.ReLU) else h)
+        mean, theta, logit = net.decoder(h)
+        return -zinb_log_likelihood(view, self.size(view)[:, None] * mean, theta, logit).mean()
+
+
 class DBC(DEC):
     def target(self, q):
         return boosted_target(q, self.model.power, self.model.balance)
@@ -178,17 +227,18 @@ class DEN(Plain):
 
 
 RULES = {"autoencoder-kmeans": Plain, "dec": DEC, "idec": IDEC, "dbc": DBC, "dcn": DCN, "depict": DEPICT, "den": DEN}
-RULES |= {"recurrent-autoencoder": Plain, "dtc": DTC}
+RULES |= {"recurrent-autoencoder": Plain, "dtc": DTC, "sc-deep-cluster": SCDeepCluster}
 
 
-def reference(model, rules) -> SimpleNamespace:
+def reference(model, rules, counts=None) -> SimpleNamespace:
     """Train as ``model`` says, in one plain loop."""
     torch.manual_seed(model.random_state)
     offset = np.quantile(X.astype(np.float64), 0.5, method="lower")
     unit = np.sqrt(np.mean(np.square((X - offset.astype(np.float32)).astype(np.float64))))
-    x = torch.as_tensor((X - np.float32(offset)) / np.float32(unit))
-    model.point_shape_ = (X.shape[1],)
-    network = model.build(X.shape[1])
+    x = torch.as_tensor((X - np.float32(offset)) / np.float32(unit) if counts is None else counts)
+    model.point_shape_ = x.shape[1:]
+    model.counts_, model.likelihood_ = counts is not None, "gaussian" if counts is None else "zinb"
+    network = model.build(x.shape[1])
     told, losses = rules(model, network.eval(), x), []
 
     def descend(loss_of, epochs, lr, optimizer, schedule, refresh=None, interval=None):
@@ -212,7 +262,7 @@ def reference(model, rules) -> SimpleNamespace:
             for index in order.split(model.batch_size):
                 network.train()
                 optimizer.zero_grad()
-                loss = loss_of(model.augment(x[index]), x[index], index)
+                loss = loss_of(model.augment(x[index]) if model.augment else x[index], x[index], index)
                 loss.backward()
                 optimizer.step(), schedule.step()
                 total += loss.detach() * len(index)
@@ -245,6 +295,7 @@ def configured(name: str, **changes):
     how |= {"precision": "float32", "augment": RandomAffine((4, 4))}
     how |= {"epochs": 3, "tol": 0} if "epochs" in own else {}
     how |= {"shape": (4, 4), "hidden": (3, 5)} if cls.convolutional else {}
+    how |= {"noise": 2.5} if name == "sc-deep-cluster" else {}
     how |= {"start": "kmeans"} if name in ("vae", "dtc") else {}
     how |= {"hidden": (8, 8), "latent_dim": 1, "pool_size": 2} if name == "dtc" else {}
     return cls(**how | changes)
@@ -426,6 +477,17 @@ def test_fit_is_the_plain_loop(name):
 def test_options_are_the_plain_loops(name, change):
     expected = reference(configured(name, **change), RULES[name])
     assert [record["loss"] for record in configured(name, **change).fit(X).history_] == expected.losses
+
+
+def test_counts_are_the_plain_loops_too():
+    counts = Tissue(n_genes=40).draw(330, 0).counts.astype(np.float32)
+    counts[3] = 0  # a cell of which nothing was read
+    with without_denormals():
+        expected = reference(configured("sc-deep-cluster", augment=None), Counted, counts)
+    model = configured("sc-deep-cluster", augment=None).fit(counts)
+    assert [record["loss"] for record in model.history_] == expected.losses
+    assert np.array_equal(model.transform(counts), expected.z.numpy())
+    assert np.array_equal(model.labels_, expected.labels.numpy())
 
 
 def test_restarts_of_kmeans_are_as_many_as_asked_for(monkeypatch):

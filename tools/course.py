@@ -1,13 +1,15 @@
 """Build the course: from each master in ``course/assignments`` a student's notebook, a solution and an autograder.
 
 A master is a notebook in otter-grader's assign format, kept as text in jupytext's percent format. A cell tagged
-``sealed`` holds a run with a planted fault: the student's notebook has it compressed, so that the fault is found in
-what the run does and not in its source.
+``sealed`` holds a run with a planted fault: the student's notebook has it compressed, without docstrings and telling
+names, so that the fault is found in what the run does and not in its source.
 """
 
 import argparse
+import ast
 import base64
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -16,7 +18,7 @@ import sys
 import tempfile
 import textwrap
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from tools.sync import urls
 MASTERS = ROOT / "course" / "assignments"
 OUT = ROOT / "_build" / "course"
 RUNTIMES = ROOT / "course" / "runtimes.json"
+FINDINGS = ROOT / "course" / "findings.md"
 HEADING = re.compile(
     r"^## (?P<title>.+)\n\n\*\*Question (?P<number>\d+)\*\* · (?P<points>\d+) points? · (?P<minutes>\d+) minutes", re.M
 )
@@ -159,10 +162,93 @@ def questions(nb: NotebookNode) -> Iterator[Question]:
         yield Question(name, match["title"], int(match["points"]), int(match["minutes"]), manual)
 
 
-def seal(cell: NotebookNode) -> None:
-    """Compress the code of a cell in place."""
-    cell.source = SEALED.format(code=packed(cell.source))
+class Disguise(ast.NodeTransformer):
+    """Take docstrings away, and give functions the names of a table."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Rename a function and take its docstring away."""
+        node.name = self.names.get(node.name, node.name)
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        self.generic_visit(node)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        """Rename where the function is used."""
+        node.id = self.names.get(node.id, node.id)
+        return node
+
+
+def disguised(code: str, used: Collection[str]) -> str:
+    """Return code without comments and docstrings, and with its functions that nobody else uses renamed.
+
+    They become ``p1``, ``p2`` and so on. After a cell has run, ``help(f)`` and ``f?`` would show a function's name,
+    arguments and docstring.
+
+    Parameters
+    ----------
+    code
+        Of one cell.
+    used
+        Names that the rest of the notebook uses: they stay, and no function gets one of them.
+    """
+    tree = ast.parse(code)
+    free = (name for name in map("p{}".format, itertools.count(1)) if name not in used)
+    mine = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name not in used]
+    return ast.unparse(Disguise(dict(zip(mine, free, strict=False))).visit(tree))
+
+
+def model_answers(nb: NotebookNode) -> dict[str, str]:
+    """Return the prose of a master's solutions, by the name of the question."""
+    found: dict[str, str] = {}
+    name, inside = "", False
+    for cell in nb.cells:
+        if cell.cell_type == "raw":
+            name = (re.findall(r"^name: (q\d+)$", cell.source, re.M) or [name])[0]
+            inside = "BEGIN SOLUTION" in cell.source
+        elif inside and cell.cell_type == "markdown":
+            found[name] = f"{found[name]}\n\n{cell.source}" if name in found else cell.source
+    return found
+
+
+def findings() -> str:
+    """Return what came out, for teachers, with the model answer below each section.
+
+    Raises
+    ------
+    ValueError
+        If the sections are not the questions that a person marks, in order.
+    """
+    head, *sections = re.split(r"^(?=### )", FINDINGS.read_text(encoding="utf-8"), flags=re.M)
+    wanted = []
+    for path in masters():
+        nb = read(path)
+        said = model_answers(nb)
+        manual = (question for question in questions(nb) if question.manual)
+        wanted += [(f"### {path.stem}, {q.name}: {q.title} ({q.points} points)", said[q.name]) for q in manual]
+    titles = [section.splitlines()[0] for section in sections]
+    if titles != [title for title, _ in wanted]:
+        raise ValueError(f"{FINDINGS.name} has other sections than the questions marked by hand: {titles}")
+    text = "\n".join(
+        f"{section.rstrip()}\n\n*A model answer*: {answer}\n"
+        for section, (_, answer) in zip(sections, wanted, strict=True)
+    )
+    return head + text
+
+
+def seal(cell: NotebookNode, used: Collection[str] = ()) -> None:
+    """Disguise and compress the code of a cell in place."""
+    cell.source = SEALED.format(code=packed(disguised(cell.source, used)))
     cell.metadata.setdefault("jupyter", {})["source_hidden"] = True
+
+
+def names_outside_seals(nb: NotebookNode) -> set[str]:
+    """Return the words of a notebook's tests and of its code cells that are not sealed."""
+    cells = [cell.source for cell in nb.cells if cell.cell_type == "code" and "sealed" not in tags(cell)]
+    return set(re.findall(r"\w+", "\n".join([*cells, *nb.metadata["otter"]["tests"].values()])))
 
 
 def setup_cell(name: str, tests: Mapping[str, str]) -> NotebookNode:
@@ -176,9 +262,11 @@ def setup_cell(name: str, tests: Mapping[str, str]) -> NotebookNode:
 def finish(nb: NotebookNode, name: str, sealed: bool) -> NotebookNode:
     """Give a notebook of otter's its first cell and, where asked, its seals; give every cell an id of its own."""
     tests = nb.metadata["otter"]["tests"]
-    for cell in nb.cells:
-        if sealed and "sealed" in tags(cell):
-            seal(cell)
+    if sealed:
+        used = names_outside_seals(nb)
+        for cell in nb.cells:
+            if "sealed" in tags(cell):
+                seal(cell, used)
     title, *rest = nb.cells
     nb.cells = [title, setup_cell(name, tests), *rest]
     for number, cell in enumerate(nb.cells):
@@ -252,6 +340,7 @@ def write(assignment: Assignment, out: Path = OUT) -> None:
         (out / folder).mkdir(parents=True, exist_ok=True)
         text = nbformat.v4.writes_json(nb).rstrip("\n") + "\n"
         (out / folder / f"{assignment.name}.ipynb").write_text(text, encoding="utf-8")
+    (out / "solutions" / "FINDINGS.md").write_text(findings(), encoding="utf-8")
     (out / "autograder").mkdir(parents=True, exist_ok=True)
     (out / "autograder" / f"{assignment.name}.zip").write_bytes(assignment.archive)
     (out / "questions").mkdir(parents=True, exist_ok=True)

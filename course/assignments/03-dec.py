@@ -124,8 +124,8 @@ def test_other_values(knobs):
 # $$s_{ij} = - \frac{\alpha + 1}{2} \log\left(1 + \frac{d_{ij}}{\alpha}\right), \qquad
 # n \frac{\partial L_C}{\partial s_{ij}} = q_{ij} - p_{ij} .$$
 #
-# Derive $\partial L_C / \partial \alpha$ for a fixed $P$ with a pencil, and write it in closed form, without autograd.
-# Then compare it with autograd.
+# Derive $\partial L_C / \partial \alpha$ for a fixed $P$ with a pencil, and write it in closed form: the tests run it
+# where autograd does not work. Then compare it with autograd yourself.
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -152,15 +152,18 @@ alpha_gradient(z, mu, target_distribution(q), 1.0)
 # %%
 """ # BEGIN TEST CONFIG
 points: 1
-failure_message: Where P and Q agree there is nothing to gain, and the gradient is zero.
+failure_message: Where P and Q agree there is nothing to gain, and the gradient is zero. With another P it is not.
 """ # END TEST CONFIG
 def test_zero_where_p_is_q(alpha_gradient, z, mu, q):
+    from dclib.methods.dec import target_distribution
+
     assert abs(float(alpha_gradient(z, mu, q, 1.0))) < 1e-6
+    assert abs(float(alpha_gradient(z, mu, target_distribution(q), 1.0))) > 1e-3
 
 # %%
 """ # BEGIN TEST CONFIG
 hidden: true
-points: 3
+points: 2
 failure_message: Autograd disagrees.
 """ # END TEST CONFIG
 def test_autograd(alpha_gradient):
@@ -178,6 +181,33 @@ def test_autograd(alpha_gradient):
         found = torch.as_tensor(alpha_gradient(z, mu, p, value), dtype=torch.float64)
         torch.testing.assert_close(found, alpha.grad)
 
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+points: 1
+failure_message: It is no closed form. It uses autograd, or a difference of two losses.
+""" # END TEST CONFIG
+def test_closed_form(alpha_gradient):
+    import contextlib
+    from unittest import mock
+
+    import torch
+    from dclib.methods.dec import soft_assignment, target_distribution
+
+    generator = torch.Generator().manual_seed(6)
+    z, mu = torch.randn(30, 3, generator=generator), torch.randn(4, 3, generator=generator)
+    p = target_distribution(soft_assignment(z, mu))
+    distance = torch.cdist(z, mu).square()
+    slope = distance / (1 + distance) - torch.log1p(distance) / 2  # of the logits, for alpha = 1
+    wanted = float(((soft_assignment(z, mu) - p) * slope).sum(dim=1).mean())
+    blocked = ["autograd.grad", "autograd.backward", "Tensor.backward", "func.grad", "func.jacrev", "func.jacfwd", "func.jvp"]
+    with contextlib.ExitStack() as stack:
+        for name in blocked:
+            stack.enter_context(mock.patch(f"torch.{name}", None))
+        stack.enter_context(mock.patch.dict(alpha_gradient.__globals__, kl_divergence=None))
+        found = float(alpha_gradient(z, mu, p, 1.0))
+    assert abs(found - wanted) < 1e-5
+
 # %% [raw]
 # # END TESTS
 
@@ -194,15 +224,15 @@ def test_autograd(alpha_gradient):
 # **Question 3** · 3 points · 10 minutes
 #
 # Write one step of DEC on codes alone, without a network: `codes` and `centroids` are leaf tensors that `optimizer`
-# moves. Compute $Q$, its target and the loss, step, and return the loss as a number. `soft_assignment`,
-# `target_distribution` and `kl_divergence` are the library's.
+# moves. Compute $Q$, its target and the loss, step, and return the loss, as it was before the step, as a number. It
+# will be called again and again. `soft_assignment`, `target_distribution` and `kl_divergence` are the library's.
 
 # %% [raw]
 # # BEGIN SOLUTION
 
 # %%
 def dec_step(codes, centroids, optimizer):
-    """Take one step on KL(P‖Q) and return the loss before it."""
+    """Take one step on KL(P‖Q), and return the loss before the step."""
     # BEGIN SOLUTION
     q = soft_assignment(codes, centroids)
     p = target_distribution(q).detach()
@@ -243,8 +273,8 @@ def test_it_moves(dec_step, z, mu):
 # %%
 """ # BEGIN TEST CONFIG
 hidden: true
-points: 2
-failure_message: The gradient of the first code is not the force of the chapter. What does it flow through?
+points: 1
+failure_message: The first step is not the force of the chapter. What does the gradient flow through?
 """ # END TEST CONFIG
 def test_the_force(dec_step):
     import torch
@@ -260,6 +290,32 @@ def test_the_force(dec_step):
     moved = codes.clone().requires_grad_()
     dec_step(moved, centroids.clone().requires_grad_(), torch.optim.SGD([moved], 1.0))
     torch.testing.assert_close(moved.detach(), codes - force)
+
+# %%
+""" # BEGIN TEST CONFIG
+hidden: true
+points: 1
+failure_message: The second step is not that of the second loss alone, or the losses returned are not those before the steps.
+""" # END TEST CONFIG
+def test_the_second_step(dec_step):
+    import torch
+    from dclib.methods.dec import kl_divergence, soft_assignment, target_distribution
+
+    generator = torch.Generator().manual_seed(9)
+    codes = torch.randn(20, 3, generator=generator, dtype=torch.float64)
+    centroids = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    mine = [codes.clone().requires_grad_(), centroids.clone().requires_grad_()]
+    optimizer, rate = torch.optim.SGD(mine, 0.5), 0.5
+    for _ in range(2):
+        q = soft_assignment(codes, centroids)
+        p = target_distribution(q)
+        difference = codes[:, None] - centroids
+        kernel = 1 / (1 + difference.square().sum(dim=2))
+        force = 2 / 20 * (kernel * (p - q))[:, :, None] * difference
+        assert abs(dec_step(*mine, optimizer) - float(kl_divergence(p, q))) < 1e-9
+        codes, centroids = codes - rate * force.sum(dim=1), centroids + rate * force.sum(dim=0)
+    torch.testing.assert_close(mine[0].detach(), codes)
+    torch.testing.assert_close(mine[1].detach(), centroids)
 
 # %% [raw]
 # # END TESTS
@@ -384,8 +440,9 @@ def test_fault(fault):
 # `Pushed` below is DEC with your knobs. On the digits, for $a = 1.5, 2, 3, 5$ and $b = 1$, and for $a = 2$ and $b = 0$,
 # draw the accuracy **gained over the run's own start**, with the spread over at least three seeds, beside the
 # effective number of clusters at the end. Then write **two sentences**: does pushing harder help, and what would you
-# look at to choose $a$ and $b$ on data without labels? (If your `knobs` does not work, use `target_distribution` for
-# $a = 2$, $b = 1$.)
+# look at to choose $a$ and $b$ on data without labels, and what can that not tell you? Write what **your own** figure
+# shows, also where you expected something else. (If your `knobs` does not work, leave `target`
+# out of the class, which is $a = 2$, $b = 1$, and draw twice the seeds of that alone.)
 
 # %%
 class Pushed(DEC):
@@ -425,8 +482,8 @@ plt.show()
 # %% [markdown]
 # All five settings gain about two points, and they differ by less than the spread over three seeds, so pushing harder
 # does not help in a way that these runs could show. The effective number of clusters needs no label and does respond:
-# it falls as $a$ grows and is lowest without the division by size, so I would keep $b = 1$ and an $a$ that leaves the
-# sizes alone.
+# it falls as $a$ grows, and again where the division by size is left out, so I would keep $b = 1$ and an $a$ that leaves
+# the sizes alone, although sizes cannot tell me whether the classes are equally large, or the clusters the classes.
 
 # %% [raw]
 # # END SOLUTION

@@ -146,7 +146,7 @@ def fall(z0, labels0, z1, labels1):
     # END SOLUTION
 
 
-fall(net.encoder(points).numpy(), y[:200], tiny.encoder(points).numpy(), y[:200])
+fall(net.encoder(points).numpy(), y[:200], 0.1 * net.encoder(points).numpy(), y[:200])
 
 # %% [raw]
 # # END SOLUTION
@@ -206,24 +206,25 @@ def test_both(fall):
 # name: q3
 
 # %% [markdown]
-# ## Three turns, one of them wrong
+# ## Turns, one of them wrong
 #
 # **Question 3** · 6 points · 25 minutes · find the fault
 #
-# DCN takes turns: assign the mini-batch, move the codes, move the centroids by running means. The next cell does so
-# for codes alone. `run` holds, for each mini-batch, the codes `z`, the clusters `labels` that were used, and centroids
-# and counts before and after: `old`, `new`, `old_counts`, `new_counts`. One turn is wrong:
+# DCN takes turns: assign the mini-batch, move the network, move the centroids by running means. The next cell does the
+# first and the last, without a network, on a stream of mini-batches of codes. `run` holds, for each mini-batch, the
+# codes `z`, the clusters `labels` that were used, and the centroids before and after: `old`, `new`. Each centroid
+# started as if it had already averaged 20 codes. One thing is wrong:
 #
 # - **a** a code is not given to its nearest centroid;
 # - **b** a centroid moves to the mean of the mini-batch's codes, without its past;
 # - **c** counts are not added up: they stay at their start;
 # - **d** a cluster that gets no code of the mini-batch moves all the same;
-# - **e** a centroid moves away from its codes, by the right amount.
+# - **e** a centroid moves away from the mean of its codes, by the amount by which it should move towards it.
 #
 # Write `weight_of_new(step, j)`: the share $w$ for which
 # $\mu_j^{\text{new}} = (1 - w)\, \mu_j^{\text{old}} + w\, \bar z_j$, where $\bar z_j$ is the mean of the codes of
-# cluster $j$ in the step. (Solve it by least squares over the coordinates. It is 0 for a cluster without codes.) Which
-# $w$ does DCN ask for? Set `fault` to a letter.
+# cluster $j$ in the step. Solve it by least squares over the coordinates; for a cluster without codes return 0. Which
+# $w$ does DCN ask for in the first mini-batch, and which in the last? Set `fault` to a letter.
 
 # %% tags=["sealed"]
 def train_in_turns():
@@ -235,8 +236,7 @@ def train_in_turns():
         z = means[torch.randint(4, (40,), generator=generator)] + torch.randn(40, 3, generator=generator)
         labels = torch.cdist(z, centroids).argmin(dim=1)
         new, _ = running_means(centroids, counts, z, labels)
-        step = {"z": z, "labels": labels, "old": centroids, "new": new}
-        kept.append(step | {"old_counts": counts.clone(), "new_counts": counts.clone()})
+        kept.append({"z": z, "labels": labels, "old": centroids, "new": new})
         centroids = new
     return kept
 
@@ -244,7 +244,8 @@ def train_in_turns():
 run = train_in_turns()
 
 # %%
-print(run[0]["old_counts"], torch.bincount(run[0]["labels"], minlength=4))
+for place in (0, 10, 29):
+    print("mini-batch", place, "has", torch.bincount(run[place]["labels"], minlength=4).tolist(), "codes of each cluster")
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -261,9 +262,11 @@ def weight_of_new(step, j):
     # END SOLUTION
 
 
+# BEGIN SOLUTION NO PROMPT
 for place in (0, 10, 29):
-    n = int((run[place]["labels"] == 0).sum())
-    print("found", weight_of_new(run[place], 0), "a count of 20 gives", n / (20 + n))
+    n, before = (sum(int((step["labels"] == 0).sum()) for step in steps) for steps in (run[place : place + 1], run[:place]))
+    print("found", weight_of_new(run[place], 0), "DCN", n / (20 + before + n), "a count of 20 gives", n / (20 + n))
+# END SOLUTION
 fault = "c"  # SOLUTION
 
 # %% [raw]
@@ -329,8 +332,11 @@ def test_fault(fault):
 # **Question 4** · 5 points · 20 minutes · a figure and two sentences
 #
 # Train DCN on `x` with λ = 0.01, 0.1, 1, 10, 100, fifteen epochs each, from the same first phase (`epochs=0` gives its
-# end). Draw, against λ, the fall of $\log W$ as two parts, size and shape, and beside it the accuracy. Then write **two
-# sentences**: which part of the fall did λ buy, and what would a paper hide that reports the clustering loss alone?
+# end). Draw, against λ, the fall of $\log W$ from there as two parts, size and shape, and beside it the accuracy with
+# that of the start. Then write **two sentences**: which part of the fall did λ buy, with a number, and what would a
+# paper hide that reports the clustering loss alone? Write what **your own** figure shows, also where you expected
+# something else. (If your `fall` does not work: $T$ is `z.var(axis=0).sum()`, and scikit-learn's
+# `calinski_harabasz_score(z, labels)` grows as $W/T$ falls.)
 
 # %% [raw]
 # # BEGIN SOLUTION
@@ -354,9 +360,10 @@ plt.show()
 # END SOLUTION
 
 # %% [markdown]
-# A larger λ buys mostly size: three quarters of the fall of $\log W$ are a smaller code, and the accuracy goes down
-# while the loss does. A paper that reports the clustering loss alone would hide that most of its fall is a change of
-# unit, which costs nothing and finds no cluster.
+# λ buys mostly size: of the fall of $\log W$, from λ = 0.1 on, about three quarters are a smaller code, and beyond
+# λ = 1 the shape gains nothing more, while the accuracy sinks to that of the start or below. A paper that reports the
+# clustering loss alone would hide that most of its fall is a change of unit, which $L_R$ does not resist and which finds
+# no cluster.
 
 # %% [raw]
 # # END SOLUTION

@@ -19,6 +19,7 @@ from dclib.methods.imsat import IMSAT
 from dclib.methods.infogan import InfoGAN
 from dclib.methods.jule import JULE
 from dclib.methods.recurrent_autoencoder import RecurrentAutoencoder
+from dclib.methods.sc_deep_cluster import SCDeepCluster
 from dclib.methods.vade import VaDE
 from dclib.methods.vae import VAE
 
@@ -43,6 +44,7 @@ METHODS: dict[str, type[DeepClusterer]] = {
     "deepcluster": DeepCluster,
     "recurrent-autoencoder": RecurrentAutoencoder,
     "dtc": DTC,
+    "sc-deep-cluster": SCDeepCluster,
 }
 
 __all__ = [
@@ -66,5 +68,6 @@ __all__ = [
     "GANFeatures",
     "InfoGAN",
     "RecurrentAutoencoder",
+    "SCDeepCluster",
     "VaDE",
 ]

@@ -1,11 +1,11 @@
 """Pictures of the book: maps of codes, galleries, curves, scores and tables, all in one style.
 
 :mod:`~dclib.plots.style` holds the colours and the frame of a drawing function; the figures lie in
-:mod:`~dclib.plots.maps`, :mod:`~dclib.plots.images`, :mod:`~dclib.plots.charts`, :mod:`~dclib.plots.scores`
-and :mod:`~dclib.plots.diagrams`.
+:mod:`~dclib.plots.maps`, :mod:`~dclib.plots.images`, :mod:`~dclib.plots.segments`, :mod:`~dclib.plots.charts`,
+:mod:`~dclib.plots.scores` and :mod:`~dclib.plots.diagrams`.
 """
 
-from dclib.plots.charts import curves, histograms, line_panels, lines, stage_bars
+from dclib.plots.charts import curves, dot_plot, histograms, line_panels, lines, stage_bars
 from dclib.plots.diagrams import DIAGRAMS, Diagram, Node, diagram
 from dclib.plots.images import cluster_gallery, reconstructions, sample_gallery
 from dclib.plots.maps import (
@@ -19,6 +19,7 @@ from dclib.plots.maps import (
     space_gallery,
 )
 from dclib.plots.scores import ScoreTable, confusion, score_curves, score_scatter, seeds_plot
+from dclib.plots.segments import segmentation, segmentations
 from dclib.plots.style import INK, MARKERS, PALETTE, STYLE, Picture, drawn, panels, same_scale, use_style
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "curves",
     "diagram",
     "discriminant_axes",
+    "dot_plot",
     "drawn",
     "histograms",
     "latent_scatter",
@@ -53,6 +55,8 @@ __all__ = [
     "score_curves",
     "score_scatter",
     "seeds_plot",
+    "segmentation",
+    "segmentations",
     "space_gallery",
     "stage_bars",
     "use_style",

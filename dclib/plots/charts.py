@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dclib.plots.style import INK, PALETTE, STYLE, as_array, drawn, panels
 
@@ -155,6 +155,63 @@ def line_panels(
             if len(curves_of) > 1:
                 ax.legend(fontsize=9)
     return figure
+
+
+@drawn(size=(6.8, 3.4))
+def dot_plot(
+    x: ArrayLike,
+    labels: ArrayLike,
+    columns: Sequence[str],
+    *,
+    unit: str = "mean",
+    what: str = "share of cells",
+    ax: Axes | None = None,
+) -> Figure | Axes:
+    """Draw each feature in each cluster as a dot: as large as the share of points that have it, as dark as its mean.
+
+    Parameters
+    ----------
+    x
+        Values from 0 on (n, m); a point has what is above 0.
+    labels
+        The cluster of each point (n,): a row each.
+    columns
+        Names of the m features.
+    unit
+        What the colour means.
+    what
+        What the size means.
+    ax
+        Where to draw; a new figure if ``None``.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labels as points, or names as features.
+    """
+    x, labels = as_array(x), as_array(labels)
+    if x.shape != (len(labels), len(columns)):
+        raise ValueError(f"x has shape {x.shape}; {len(labels)} labels and {len(columns)} names do not fit it.")
+    rows = np.unique(labels)
+    share, mean = (np.array([f(x[labels == row]) for row in rows]) for f in (_share_above_zero, _mean))
+    places = np.meshgrid(range(len(columns)), range(len(rows)))
+    how = {"cmap": "cividis_r", "edgecolors": INK, "linewidths": 0.5}
+    dots = ax.scatter(*places, s=170 * share.ravel(), c=mean.ravel(), **how)
+    ax.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor", fontsize=9)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(xlim=(-0.7, len(columns) - 0.3), ylim=(len(rows) - 0.4, -0.6))
+    ax.figure.colorbar(dots, ax=ax, label=unit, shrink=0.7)
+    for part in (0.1, 0.5, 1.0):
+        ax.scatter([], [], s=170 * part, color=INK, label=f"{part:.0%}")
+    ax.legend(title=what, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9, title_fontsize=9)
+
+
+def _share_above_zero(x: NDArray) -> NDArray:
+    return (x > 0).mean(axis=0)
+
+
+def _mean(x: NDArray) -> NDArray:
+    return x.mean(axis=0)
 
 
 @drawn(size=(6.4, 3.0))

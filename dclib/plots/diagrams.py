@@ -389,6 +389,29 @@ DIAGRAMS: dict[str, Diagram] = {
         " gives the soft assignment. Its divergence from a target is the second loss; the target is made once an epoch"
         " from the assignments of all points, and no gradient flows through it.",
     ),
+    "sc-deep-cluster": Diagram(
+        {
+            "x": Node(0, 1, "counts\n$x$"),
+            "n": Node(1.1, 1, "over $s$, log,\nstandardised"),
+            "e": Node(1.1, 2, "noise"),
+            "f": Node(2.25, 1, "encoder\n$f_\\theta$", "module"),
+            "z": Node(3.2, 1, "code\n$z$"),
+            "g": Node(4.2, 2, "decoder:\n$\\mu,\\,\\theta,\\,\\pi$", "module"),
+            "s": Node(4.2, 2.9, "size factor\n$s$", "held"),
+            "L_R": Node(5.7, 2, "$L_R=-\\log$ ZINB\nof the counts", "loss"),
+            "q": Node(4.2, 1, "$q$: Student t to\ncentroids", "module"),
+            "L_C": Node(5.7, 1, "$\\gamma\\, L_C=\\gamma\\, KL(P\\|Q)$", "loss"),
+            "all": Node(4.2, 0, "$q$ of all cells,\nwithout noise", "held"),
+            "p": Node(5.7, 0, "target $p$,\nonce an epoch", "held"),
+        },
+        [("x", "n"), ("n", "f"), ("e", "f"), ("f", "z"), ("z", "g"), ("g", "L_R"), ("s", "L_R", "stop"), ("z", "q"),
+         ("q", "L_C"), ("all", "p", "stop"), ("p", "L_C", "stop"), ("z", "all", "stop")],
+        "Counts are divided by size factors, and their logarithms are standardised. An encoder, with noise on its input"
+        " and hidden layers, makes the code. A decoder returns a mean, a dispersion and a probability of an extra zero"
+        " for each gene; with the size factor they give the likelihood of the counts themselves, the first loss. Codes"
+        " without noise go to soft assignments, whose divergence from a target is the second loss. The target is made"
+        " once an epoch from the assignments of all cells, and no gradient flows through it.",
+    ),
 }  # fmt: skip
 
 

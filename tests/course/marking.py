@@ -63,6 +63,33 @@ WRONG = [
         "linear_sum_assignment(counts, maximize=True)",
     ),
     Wrong(
+        "two draws for two methods: pairs are broken",
+        "01-metrics",
+        "q2",
+        4,
+        "return tuple(np.percentile(gain[index].mean(axis=1), [2.5, 97.5]))",
+        "other = np.random.default_rng(seed + 1).integers(0, len(gain), (draws, len(gain)))\n"
+        "    a, b = np.asarray(right_a, dtype=float)[index], np.asarray(right_b, dtype=float)[other]\n"
+        "    return tuple(np.percentile(b.mean(axis=1) - a.mean(axis=1), [2.5, 97.5]))",
+    ),
+    Wrong(
+        "the reported numbers themselves, looked up",
+        "01-metrics",
+        "q3",
+        3,
+        "stretches = np.array_split(np.arange(len(y)), range(60, len(y), 60))\n"
+        "    return np.mean([clustering_accuracy(y[part], labels[part]) for part in stretches])",
+        "return next(number for *given, number in reports if all(map(np.array_equal, given, (y, labels))))",
+    ),
+    Wrong(
+        "a mean over points where she took one over stretches",
+        "01-metrics",
+        "q3",
+        4,
+        "return np.mean([clustering_accuracy(y[part], labels[part]) for part in stretches])",
+        "return sum(len(part) * clustering_accuracy(y[part], labels[part]) for part in stretches) / len(y)",
+    ),
+    Wrong(
         "a mean over the wrong axis: of each image, not the mean image",
         "02-codes",
         "q1",
@@ -88,6 +115,34 @@ WRONG = [
     ),
     Wrong("a sign: p − q for q − p", "03-dec", "q2", 3, "return ((q - p) * slope)", "return ((p - q) * slope)"),
     Wrong(
+        "always 0.0, which is right where P is Q",
+        "03-dec",
+        "q2",
+        4,
+        "return ((q - p) * slope).sum(dim=1).mean()",
+        "return 0.0",
+    ),
+    Wrong(
+        "autograd for the closed form",
+        "03-dec",
+        "q2",
+        1,
+        "return ((q - p) * slope).sum(dim=1).mean()",
+        "with torch.enable_grad():\n"
+        "        a = torch.tensor(float(alpha), dtype=z.dtype, requires_grad=True)\n"
+        "        return torch.autograd.grad(kl_divergence(p, soft_assignment(z, mu, a)), a)[0]",
+    ),
+    Wrong(
+        "a difference of two losses for the closed form",
+        "03-dec",
+        "q2",
+        1,
+        "return ((q - p) * slope).sum(dim=1).mean()",
+        "z, mu, p = z.double(), mu.double(), p.double()\n"
+        "    up, down = (kl_divergence(p, soft_assignment(z, mu, alpha + h)) for h in (1e-5, -1e-5))\n"
+        "    return (up - down) / 2e-5",
+    ),
+    Wrong(
         "P not detached: the gradient flows through the target",
         "03-dec",
         "q3",
@@ -96,12 +151,36 @@ WRONG = [
         "p = target_distribution(q)",
     ),
     Wrong(
+        "no zero_grad: gradients of earlier steps add up",
+        "03-dec",
+        "q3",
+        1,
+        "optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()\n    return loss.item()",
+        "loss.backward()\n    optimizer.step()\n    return loss.item()",
+    ),
+    Wrong(
         "a point is its own neighbour",
         "04-idec",
         "q1",
         3,
         ".fit(points).kneighbors(return_distance=False)",
         ".fit(points).kneighbors(points, return_distance=False)",
+    ),
+    Wrong(
+        "the knee is the second of the front, whatever its shape",
+        "04-idec",
+        "q2",
+        2,
+        "return places[int(np.argmin(scaled.sum(axis=1)))]",
+        "return places[1]",
+    ),
+    Wrong(
+        "losses scaled over all pairs and not over the front",
+        "04-idec",
+        "q2",
+        2,
+        "scaled = (edge - edge.min(axis=0)) / np.ptp(edge, axis=0)",
+        "scaled = (edge - np.min(pairs, axis=0)) / np.ptp(np.asarray(pairs), axis=0)",
     ),
     Wrong(
         "a sign: the shape is said to have grown where it shrank",
@@ -135,6 +214,22 @@ WRONG = [
         "means = table[:, index].mean(axis=2)",
         "rngs = [np.random.default_rng(i) for i in range(len(table))]\n"
         "    means = np.stack([rng.choice(row, index.shape).mean(axis=1) for rng, row in zip(rngs, table)])",
+    ),
+    Wrong(
+        "the deep method trains no network",
+        "08-project",
+        "q2",
+        1,
+        "return model.fit_predict(StandardScaler().fit_transform(x))",
+        "return scaled_kmeans(x, seed)",
+    ),
+    Wrong(
+        "K counted from the labels",
+        "08-project",
+        "q2",
+        1,
+        '"n_clusters": (K, estimate),',
+        '"n_clusters": (len(np.unique(y)), "because three cultivars are known"),',
     ),
     Wrong(
         "one other y, one seed: a small leak is missed",

@@ -1,7 +1,11 @@
 """The course: full marks for the solution, none for the blank, and what typical wrong answers lose."""
 
+import ast
 import base64
+import contextlib
 import functools
+import inspect
+import io
 import json
 import re
 import shutil
@@ -49,6 +53,28 @@ def test_the_solution_gets_full_marks(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_blank_gets_none(name: str, tmp_path: Path) -> None:
     assert set(marks(built(name), built(name).student, tmp_path).values()) == {0}
+
+
+def left_blank(assignment: course.Assignment, question: str) -> nbformat.NotebookNode:
+    """The solution with one question as the student gets it."""
+
+    def parts(nb: nbformat.NotebookNode) -> tuple[list, list, list]:
+        """The cells before, in and after the question."""
+        checks = [i + 1 for i, cell in enumerate(nb.cells) if cell.source.startswith("grader.check(")]
+        end = next(i + 1 for i, cell in enumerate(nb.cells) if cell.source == f'grader.check("{question}")')
+        start = max([0, *(place for place in checks if place < end)])
+        return nb.cells[:start], nb.cells[start:end], nb.cells[end:]
+
+    (before, _, after), (_, blank, _) = parts(assignment.solution), parts(assignment.student)
+    return nbformat.v4.new_notebook(cells=[*before, *blank, *after], metadata=assignment.solution.metadata)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_first_question_left_blank_costs_its_own_points_only(name: str, tmp_path: Path) -> None:
+    wanted = by_machine(built(name)) | {"q1": 0}
+    if name == "08-project":  # the protocol runs on the data of question 1
+        wanted["q2"] = 0
+    assert marks(built(name), left_blank(built(name), "q1"), tmp_path) == wanted
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
@@ -121,6 +147,42 @@ def test_every_assignment_asks_for_judgement_and_diagnosis(name: str) -> None:
             assert f"### {name}, {question.name}: {question.title} ({question.points} points)" in rubrics
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_may_show_something_else_and_needs_no_earlier_answer(name: str) -> None:
+    """As the guide says: write what your own figure shows; and what to use where a function of yours doesn't work."""
+    nb = built(name).student
+    asks = [cell.source for cell in nb.cells if "· a figure and two sentences" in cell.source]
+    assert len(asks) == 1 and "Write what **your own** figure shows" in " ".join(asks[0].split())
+    master = (course.MASTERS / f"{name}.py").read_text(encoding="utf-8")
+    before, _, after = master.partition("· a figure and two sentences")
+    answers = re.findall(r"^# %%\n(?:(?!# %%).)*?# BEGIN SOLUTION", before, re.M | re.S)
+    mine = set(re.findall(r"^def (\w+)", "".join(answers), re.M)) - {"trained"}
+    if [f for f in mine if re.search(rf"\b{f}\(", after)]:
+        assert re.search(r"\(If your .+? (?:does|do)\s+not\s+work", asks[0], re.S)
+
+
+def test_findings_are_for_teachers(tmp_path: Path) -> None:
+    course.write(built(LIGHT), tmp_path)
+    text = (tmp_path / "solutions" / "FINDINGS.md").read_text(encoding="utf-8")
+    manual = [(name, q) for name in NAMES for q in built(name).questions if q.manual]
+    assert len(manual) == text.count("\n### ") == text.count("*A model answer*: ")
+    for name, question in manual:
+        assert f"### {name}, {question.name}: " in text
+    assert "is better on these digits than k-means" in " ".join(text.split())
+    given = "\n".join(cell.source for name in NAMES for cell in built(name).student.cells)
+    public = given + "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book" / "course").glob("*.md"))
+    lines = [line for line in course.FINDINGS.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    assert [line for line in lines if line in public] == [] and "Often seen" not in public
+
+
+def test_findings_that_fit_no_question_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / "findings.md"
+    odd.write_text(course.FINDINGS.read_text(encoding="utf-8").replace("### 01-metrics, q4", "### 01-metrics, q3"))
+    monkeypatch.setattr(course, "FINDINGS", odd)
+    with pytest.raises(ValueError, match="other sections than the questions marked by hand"):
+        course.findings()
+
+
 def carried(nb: nbformat.NotebookNode) -> dict[str, str]:
     """The tests that a notebook's first code cell unpacks."""
     source = next(cell.source for cell in nb.cells if "setup" in tags(cell))
@@ -133,7 +195,7 @@ def test_the_student_sees_no_solution(name: str) -> None:
     code = "\n".join(cell.source for cell in assignment.student.cells if cell.cell_type == "code")
     assert "SOLUTION" not in code and not any(cell.get("outputs") for cell in assignment.student.cells)
     master = (course.MASTERS / f"{name}.py").read_text(encoding="utf-8")
-    answers = re.findall(r"^ *# BEGIN SOLUTION\n(.+?)^ *# END SOLUTION$", master, re.M | re.S)
+    answers = re.findall(r"^ *# BEGIN SOLUTION(?: NO PROMPT)?\n(.+?)^ *# END SOLUTION$", master, re.M | re.S)
     lines = [line for answer in answers for line in answer.splitlines() if len(line.strip()) > 30]
     assert len(lines) > 5 and [line for line in lines if line in code] == []
     blocks = re.findall(r"^# # BEGIN SOLUTION$(.+?)^# # END SOLUTION$", master, re.M | re.S)
@@ -151,13 +213,69 @@ def test_the_student_carries_the_tests_that_he_may_see(name: str) -> None:
     assert any("hidden=True" in text for text in built(name).tests.values())
 
 
+def unsealed(source: str) -> str:
+    """The code inside a sealed cell."""
+    return zlib.decompress(base64.b64decode(re.search(r'b64decode\("""(.*?)"""', source, re.S)[1])).decode()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sealed_run_is_in_clear_for_the_teacher(name: str) -> None:
-    sealed = [cell.source for cell in built(name).student.cells if "sealed" in tags(cell)]
-    clear = [cell.source for cell in built(name).solution.cells if "sealed" in tags(cell)]
-    codes = (re.search(r'b64decode\("""(.*?)"""', source, re.S)[1] for source in sealed)
-    assert [zlib.decompress(base64.b64decode(code)).decode() for code in codes] == clear
+    student, solution = built(name).student, built(name).solution
+    sealed = [cell.source for cell in student.cells if "sealed" in tags(cell)]
+    clear = [cell.source for cell in solution.cells if "sealed" in tags(cell)]
+    used = course.names_outside_seals(student)
+    assert [unsealed(source) for source in sealed] == [course.disguised(code, used) for code in clear]
     assert not any(inside.splitlines()[-1] in "\n".join(sealed) for inside in clear)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_help_on_what_is_sealed(name: str) -> None:
+    """What `help(f)` and `f?` would show after the cell has run: no docstring, and no name but the needed ones."""
+    student, solution = built(name).student, built(name).solution
+    clear = "\n".join(cell.source for cell in solution.cells if "sealed" in tags(cell))
+    telling = [node.name for node in ast.walk(ast.parse(clear)) if isinstance(node, ast.FunctionDef)]
+    assert telling and clear.count('"""') >= 2 * len(telling), "the teacher's version explains each function"
+    with contextlib.redirect_stdout(io.StringIO()):
+        space: dict = {"__name__": "__main__"}
+        for cell in student.cells:
+            if cell.cell_type == "code" and "setup" not in tags(cell):
+                before = set(space)
+                with contextlib.nullcontext() if "sealed" in tags(cell) else contextlib.suppress(Exception):
+                    exec(cell.source, space)
+                if "sealed" in tags(cell):
+                    functions = [f for key in set(space) - before if inspect.isfunction(f := space[key])]
+                    assert [f for f in functions if inspect.getdoc(f) is not None] == []
+                    needed = course.names_outside_seals(student)
+                    odd = [f.__name__ for f in functions if f.__name__ not in needed]
+                    assert all(re.fullmatch(r"p\d+", word) for word in odd) and not set(odd) & set(telling)
+                    break
+
+
+def test_a_disguise_changes_no_answer() -> None:
+    code = '''
+def leaks_a_little(x, y=2):
+    """Say what is wrong."""
+    # and here too
+    return helper(x) + y
+
+
+def helper(x):
+    """Only this."""
+
+
+def needed(x):
+    "One line."
+    return leaks_a_little(x)
+
+
+table = {"A": leaks_a_little, "B": helper}
+'''
+    hidden = course.disguised(code.replace("helper(x) +", "x +"), {"needed", "p1"})
+    space: dict = {}
+    exec(hidden, space)
+    assert space["needed"](3) == 5 and space["table"]["B"](0) is None
+    assert [f.__name__ for f in (space["table"]["A"], space["table"]["B"], space["needed"])] == ["p2", "p3", "needed"]
+    assert not any(word in hidden for word in ("wrong", "here", "leaks", "helper", "One line"))
 
 
 def test_a_build_repeats() -> None:

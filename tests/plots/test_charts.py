@@ -30,6 +30,17 @@ def test_named_losses_have_their_own_lines_where_there_are_several() -> None:
     assert len(alone.lines) == 1 and alone.get_legend() is None, "one name is the loss itself"
 
 
+def test_dot_plot_shows_share_and_mean_of_each_cluster() -> None:
+    x = np.array([[0, 2.0], [4, 2.0], [0, 0.0], [0, 1.0]])
+    ax = plots.dot_plot(x, [5, 5, 7, 7], ["a", "b"]).axes[0]
+    dots = ax.collections[0]
+    np.testing.assert_allclose(dots.get_sizes() / 170, [0.5, 1, 0, 0.5])
+    np.testing.assert_allclose(dots.get_array(), [2, 2, 0, 0.5])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["5", "7"]
+    with pytest.raises(ValueError, match=r"shape \(4, 2\); 4 labels and 1 names"):
+        plots.dot_plot(x, [5, 5, 7, 7], ["a"])
+
+
 def test_label_change_has_one_curve_a_phase() -> None:
     both = [{"phase": phase, "epoch": e, "loss": 1.0, "changed": 0.1 / e} for phase in ("a", "b") for e in (1, 2, 3)]
     last = plots.curves(both).axes[-1]
