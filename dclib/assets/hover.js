@@ -4,7 +4,8 @@
   const root = script ? script.closest(".dclib-hover") : document.querySelector(`#hover-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
   root.dataset.ready = "";
-  const raw = new Uint16Array(Uint8Array.from(atob(data.places), c => c.charCodeAt(0)).buffer);
+  const bytesOf = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
+  const raw = new Uint16Array(bytesOf(data.places).buffer), texts = JSON.parse(new TextDecoder().decode(bytesOf(data.texts)));
   const n = data.n, groups = data.groups, colour = k => data.palette[k % data.palette.length];
 
   // ---- Elements
@@ -65,7 +66,7 @@
     else {
       said.style.setProperty("--hue", colour(groups[i]));
       make("b", said, { textContent: data.names[groups[i]] });
-      said.append(data.texts[i]);
+      said.append(texts[i]);
     }
     refresh();
   }
