@@ -381,6 +381,11 @@ CATALOGUE: dict[str, Entry] = {
         "simulated here, after Splatter (L. Zappia, B. Phipson and A. Oshlack, 2017)",
         "CC BY 4.0", read_cells,
     ),
+    "docstrings": Entry(
+        3_400, (N_WORDS,), DOCUMENTED,
+        "the descriptions in the docstrings of the installed packages, names of packages left out; other versions have"
+        " other texts", "those of the packages, nearly all BSD", read_docstrings,
+    ),
     "mnist": Entry(
         70_000, (28, 28), DIGITS, MNIST_SOURCE,
         "CC BY-SA 3.0", partial(read_images, "MNIST", (True, False)), MNIST_FILES,
@@ -411,11 +416,6 @@ CATALOGUE: dict[str, Entry] = {
         10_992, (8, 2), DIGITS,
         "E. Alpaydin and F. Alimoglu, Pen-Based Recognition of Handwritten Digits, UCI",
         "CC BY 4.0", read_pendigits, PENDIGITS_FILES, True,
-    ),
-    "docstrings": Entry(
-        3_400, (N_WORDS,), DOCUMENTED,
-        "the descriptions in the docstrings of the installed packages, names of packages left out; other versions have"
-        " other texts", "those of the packages, nearly all BSD", read_docstrings,
     ),
     "shuttle": Entry(
         58_000, (9,), VALVES,

@@ -222,7 +222,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(function):
 
 
 def test_the_names():
-    assert names() == ("digits", "mnist-10k", "cells", *ON_DISK, *SERIES)
+    assert names() == ("digits", "mnist-10k", "cells", "docstrings", *ON_DISK, *SERIES)
 
 
 @pytest.mark.parametrize(
