@@ -101,7 +101,7 @@ def newsgroups(strip: bool = True, n_words: int = 8) -> tuple[list[str], NDArray
 
     Raises
     ------
-    DownloadError
+    dclib.data.DownloadError
         If the posts are not in the cache and can't be fetched.
     """
     entry = CATALOGUE["20newsgroups"]

@@ -68,6 +68,7 @@ def segmentations(
     fill: str = "mean",
     n_columns: int = 3,
     width: float = 2.5,
+    n_colours: int | None = 256,
 ) -> Figure:
     """Draw several segmentations of one picture, or of several, in panels.
 
@@ -83,6 +84,8 @@ def segmentations(
         Panels in a row.
     width
         Of a panel, in inches.
+    n_colours
+        Most colours of the figure's file, up to 256; ``None`` keeps all, for pictures with soft slopes.
     """
     images = np.asarray(image, dtype=float)
     images = images if images.ndim == 4 else np.broadcast_to(images, (len(found), *images.shape))
@@ -91,7 +94,7 @@ def segmentations(
     figure, axes = panels(
         rows, columns, (width * columns, (width * images.shape[1] / images.shape[2] + 0.32) * rows + 0.05)
     )
-    figure.n_colours = 256
+    figure.n_colours = n_colours
     for ax in np.ravel(axes)[len(found) :]:
         ax.set_visible(False)
     for ax, own, (title, labels) in zip(np.ravel(axes), images, found.items(), strict=False):

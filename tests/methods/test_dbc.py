@@ -108,7 +108,8 @@ def test_a_code_does_not_depend_on_its_company(digits):
 
 
 def test_a_last_mini_batch_of_one_point_is_no_trouble(digits):
-    model = DBC(4, shape=(1, 1), hidden=(2,), **{k: v for k, v in SMALL.items() if k != "hidden"}, batch_size=16)
+    how = SMALL | {"hidden": (2,), "precision": "float32"}  # bfloat16 of a single pixel is NaN on some processors
+    model = DBC(4, shape=(1, 1), **how, batch_size=16)
     x = np.linspace(0, 1, 17, dtype=np.float32)[:, None]
     assert len(model.fit(x).labels_) == 17
 

@@ -53,8 +53,7 @@ def test_a_file_of_few_colours_is_smaller_and_looks_alike():
     from PIL import Image
 
     photo = np.random.default_rng(1).random((40, 60, 3)).cumsum(axis=1) / 60
-    figures = [plots.segmentations(photo, {"a": None}) for _ in range(3)]
-    figures[2].n_colours = None
+    figures = [plots.segmentations(photo, {"a": None}, n_colours=n) for n in (256, 256, None)]
     small, again, whole = (figure._repr_png_() for figure in figures)
     assert small == again and len(small) < 0.7 * len(whole)
     one, other = (np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"), dtype=float) for png in (small, whole))

@@ -26,6 +26,7 @@ DRAWINGS = {
     "lines": lambda ax: plots.lines(X[0], {"a": X[1]}, diagonal=True, ax=ax),
     "score_curves": lambda ax: plots.score_curves([2, 4, 8], {"ACC": [0.1, 0.2, 0.3]}, ax=ax),
     "histograms": lambda ax: plots.histograms({"a": X[:, 0], "b": X[:, 1]}, marks={"mean": 0.5}, ax=ax),
+    "dot_plot": lambda ax: plots.dot_plot(X[:60, 2:5], Y[:60], ["a", "b", "c"], ax=ax),
     "diagram": lambda ax: plots.diagram("dec", ax=ax),
     "segmentation": lambda ax: plots.segmentation(np.dstack([DIGITS.images[0] / 16] * 3), DIGITS.images[0] > 7, ax=ax),
     "score_scatter": lambda ax: plots.score_scatter({"a": ([1, 2], [0.5, 0.7]), "b": ([3], [0.6])}, ax=ax),
