@@ -135,17 +135,19 @@ def scaled(x: NDArray) -> Score:
     return lambda points: tensor((points - offset) / size)
 
 
-def svdd(x: NDArray, seed: int, steps: int = STEPS // 2) -> Score:
+def svdd(x: NDArray, seed: int, pretrain_steps: int = STEPS // 2) -> Score:
     """Fit Deep SVDD, half of the steps for its start."""
     ready = scaled(x)
     with seeded(seed):
-        network, centre = fit_svdd(ready(x), (x.shape[1], *HIDDEN, code_width(x)), STEPS // 2, steps)
+        network, centre = fit_svdd(
+            ready(x), (x.shape[1], *HIDDEN, code_width(x)), pretrain_steps, STEPS - pretrain_steps
+        )
     return no_grad(lambda points: squared_distance(network(ready(points)), centre))
 
 
 def svdd_start(x: NDArray, seed: int) -> Score:
-    """Fit the start of Deep SVDD alone: pretraining and centre."""
-    return svdd(x, seed, steps=0)
+    """Fit the start of Deep SVDD alone, pretraining and centre, in as many steps as the whole has."""
+    return svdd(x, seed, pretrain_steps=STEPS)
 
 
 def dagmm(x: NDArray, seed: int) -> Score:

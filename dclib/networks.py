@@ -124,6 +124,8 @@ def strided_pair(
 ) -> tuple[nn.Module, nn.Module]:
     """Return a convolution of stride two, and the transposed one that leads back.
 
+    A single pixel can't be halved: there the stride is one, which gives the same.
+
     Parameters
     ----------
     n_in, n_out
@@ -139,8 +141,9 @@ def strided_pair(
     """
     pad = kernel // 2
     even = tuple(1 - side % 2 for side in size)  # two sizes have one half: say which
-    narrow = nn.Conv2d(n_in, n_out, kernel, 2, pad)
-    return narrow, nn.ConvTranspose2d(n_out, n_in, kernel, 2, pad, output_padding=even)
+    stride = 2 if max(size) > 1 else 1
+    narrow = nn.Conv2d(n_in, n_out, kernel, stride, pad)
+    return narrow, nn.ConvTranspose2d(n_out, n_in, kernel, stride, pad, output_padding=even)
 
 
 def bend(width: int, batch_norm: bool) -> list[nn.Module]:
@@ -244,7 +247,8 @@ def conv_features(
     n_colours, *size = shape if len(shape) == 3 else (1, *shape)
     layers: list[nn.Module] = [nn.Unflatten(1, (n_colours, *size))]
     for n_in, n_out in pairwise((n_colours, *channels)):
-        layers += [nn.Conv2d(n_in, n_out, 5, 2, 2), *bend(n_out, True)]
+        stride = 2 if max(size) > 1 else 1  # a single pixel can't be halved
+        layers += [nn.Conv2d(n_in, n_out, 5, stride, 2), *bend(n_out, True)]
         size = [-(-side // 2) for side in size]  # half, rounded up
     last = (channels[-1] if channels else n_colours) * math.prod(size)
     return nn.Sequential(*layers, nn.Flatten(), *mlp_features(last, (), width))

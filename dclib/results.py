@@ -81,6 +81,7 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     ({"depict"}, {"target": "squared"}, "", "the target, on other seeds"),
     ({"den"}, {"units": "white"}, "", "the weights, on other seeds, one of them after reported seeds"),
     ({"deepcluster"}, {"merge": "paths", "n_groups": None}, "", "how groups are merged, on other seeds of mnist-10k"),
+    ({"rim"}, {"weight": 0.3}, "", "λ, on other seeds of docstrings"),
     ({*METHODS}, {"start": "spectral"}, "mnist", "two settings of the spectral start, on other seeds of MNIST"),
     ({"autoencoder-spectral", "features-spectral"}, {}, "mnist", "two settings of the graph, on other seeds of MNIST"),
 )

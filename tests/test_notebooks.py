@@ -71,6 +71,8 @@ def test_nbval_itself(tmp_path: Path) -> None:
         ("1 / 0", "2", [], False),
         ("import os; os.environ['DCLIB_PROFILE']", repr(os.environ["DCLIB_PROFILE"]), checked, True),
         ("object()", "<object at 0x123456789>", checked, True),
+        ("{'third': 1 / 3}", "{'third': 0.33333333333339}", checked, True),
+        ("{'third': 1 / 3}", "{'third': 0.33333433333333}", checked, False),
         ("open('left_behind.txt', 'w').close(); 1", "1", [], True),
     ]
     nb = nbformat.v4.new_notebook()

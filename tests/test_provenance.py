@@ -1,5 +1,6 @@
 """Where a result comes from: a commit is dclib's own or none, and the rest is what the machine says."""
 
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from dclib import provenance
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def repository(top: Path, name: str, package: str = "dclib") -> Path:
@@ -68,3 +71,15 @@ def test_peak_memory_is_that_of_this_process():
     block[::4096] = b"\1" * len(block[::4096])
     assert provenance.peak_memory() > before + 50
     assert provenance._peak_memory_elsewhere() > 50
+
+
+def test_the_commit_of_every_record_stands_in_the_history():
+    def git(*words):
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
+
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("the history is not here: no git, or a shallow clone")
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book" / "results").rglob("*.json"))
+    named = sorted(set(re.findall(r'"commit": "([0-9a-f]+)\+?"', text)))
+    assert named
+    assert [c for c in named if git("merge-base", "--is-ancestor", c, "HEAD").returncode] == []

@@ -147,8 +147,16 @@ class VaDE(VAE, RefiningClusterer):
         "start": [StrOptions({"mixture", "kmeans", "spectral"})],
     }
 
-    def __init__(self, n_clusters: int = 10, *, mixture_lr: float = 1e-3, tol: float = 0.0, **shared: Any) -> None:
-        super().__init__(n_clusters, tol=tol, **shared)
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        mixture_lr: float = 1e-3,
+        tol: float = 0.0,
+        pretrain_epochs: int = 20,
+        **shared: Any,
+    ) -> None:
+        super().__init__(n_clusters, tol=tol, pretrain_epochs=pretrain_epochs, **shared)
         self.mixture_lr = mixture_lr
 
     def representation_loss(self, batch: Batch) -> Tensor:

@@ -133,6 +133,8 @@ class VAE(GeneratingClusterer):
     start
         Which clusters are found on the mean code: ``"mixture"``, of Gaussians with covariances of their own;
         ``"kmeans"``; ``"spectral"``, on the neighbour graph. The last two assign by the nearest centroid.
+    pretrain_epochs
+        Passes over the points: more than an autoencoder's, since few steps leave q(z | x) at the prior.
     **shared
         The parameters of :class:`~dclib.base.DeepClusterer`.
 
@@ -175,9 +177,10 @@ class VAE(GeneratingClusterer):
         noise: float | None = None,
         beta: float = 1.0,
         start: str = "mixture",
+        pretrain_epochs: int = 100,
         **shared: Any,
     ) -> None:
-        super().__init__(n_clusters, start=start, **shared)
+        super().__init__(n_clusters, start=start, pretrain_epochs=pretrain_epochs, **shared)
         self.likelihood = likelihood
         self.noise = noise
         self.beta = beta
