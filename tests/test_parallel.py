@@ -13,6 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
 from dclib import DCN, DEC, DEPICT, parallel, results
+from dclib.augment import RandomAffine
 from dclib.engine import Mover
 from dclib.methods import METHODS
 from dclib.metrics import clustering_accuracy
@@ -159,12 +160,16 @@ def test_the_gradient_of_shares_is_that_of_the_whole(tmp_path, free_port):
                 np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-7)
 
 
+IN_TWO_PHASES = {"n_merged": 100, "information_epochs": 2, "augment": RandomAffine((4, 4))}
+RUNS = {name: (cls, {}) for name, cls in METHODS.items()} | {"jule, in two phases": (METHODS["jule"], IN_TWO_PHASES)}
+
+
 def _fit_every_method(rank: int, folder: Path, split: bool) -> dict:
     x = np.random.default_rng(0).standard_normal((101, 16)).astype(np.float32)
     x = x[parallel.my_rows(101)] if split else x
     found = {}
-    for name, cls in METHODS.items():
-        how = cls.settings("quick") | {"shape": (4, 4) if cls.convolutional else None, "batch_size": 50}
+    for name, (cls, change) in RUNS.items():
+        how = cls.settings("quick") | {"shape": (4, 4) if cls.convolutional else None, "batch_size": 50} | change
         model = cls(**how | {"n_clusters": 4, "random_state": 0}).fit(x, split=split)  # a batch of one: a process has
         state = {key: float(value.double().sum()) for key, value in model.network_.state_dict().items()}  # no point
         losses = [record["loss"] for record in model.history_]
@@ -180,20 +185,21 @@ def alone(tmp_path_factory) -> dict:
 
 def test_every_method_ends_in_the_same_state_in_both_processes_and_in_one(tmp_path, free_port, alone):
     first, second = spawn(_fit_every_method, tmp_path, free_port, 2, False)
-    assert first.keys() == METHODS.keys()
-    for name in METHODS:
+    assert first.keys() == RUNS.keys()
+    for name in RUNS:
         assert first[name]["labels"] == second[name]["labels"], name
         assert first[name]["state"] == pytest.approx(second[name]["state"], rel=1e-5, abs=1e-4), name
         shares = {"dbc", "den", "depict", "gan-features", "infogan", "clustergan"}  # batch norm, neighbours, dropout
         shares |= {"jule", "dac", "imsat", "iic", "deepcluster"}  # and pairs, or the mean answer, of a mini-batch
-        own = 0.1 if name == "dac" else 2e-2 if name in shares else 1e-5  # few of its pairs are chosen
+        few = {"dac": 0.1, "jule, in two phases": 0.05}  # few pairs are chosen, or drawn
+        own = few.get(name, 2e-2 if name in shares else 1e-5)
         near = 1e-3 if name == "iic" else 0.0  # whose information begins near zero
         assert first[name]["losses"][0] == pytest.approx(alone[name]["losses"][0], rel=own, abs=near), name
 
 
 def test_every_method_trains_on_rows_of_its_own(tmp_path, free_port):
     first, second = spawn(_fit_every_method, tmp_path, free_port, 2, True)
-    for name in METHODS:
+    for name in RUNS:
         assert (first[name]["n"], second[name]["n"]) == (51, 50), name
         assert first[name]["state"] == pytest.approx(second[name]["state"], rel=1e-5, abs=1e-4), name
         assert first[name]["losses"] == pytest.approx(second[name]["losses"], rel=1e-6), name

@@ -1,12 +1,15 @@
 """JULE: its triplets against a loop, its periods, the order of an epoch, and clusters merged over a whole run."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_blobs
 
-from dclib import JULE
-from dclib.methods.jule import periods, triplet_loss
+from dclib import JULE, load
+from dclib.augment import RandomAffine
+from dclib.methods.jule import periods, soft_cosine, triplet_loss
 from dclib.metrics import cluster_sizes, clustering_accuracy, purity
 
 X, Y = make_blobs(600, centers=5, n_features=8, random_state=1)
@@ -100,3 +103,76 @@ def test_groups_as_small_as_a_neighbourhood_want_to_be_counted():
     x, y = make_blobs([950, 25, 25], n_features=8, random_state=0)
     found = [JULE(3, random_state=0, device="cpu", count_small=counts).fit(x).labels_ for counts in (True, False)]
     assert clustering_accuracy(y, found[0]) > 0.99 > 0.8 > clustering_accuracy(y, found[1])
+
+
+# -- fewer points merged, and a second phase ---------------------------------------------------------------------------
+
+DIGITS = load("digits")
+TURNED = {"augment": RandomAffine((8, 8)), "shape": (8, 8), "hidden": (8, 16), "random_state": 0, "device": "cpu"}
+
+
+def test_answers_of_centroids_are_a_softmax_of_cosines():
+    torch.manual_seed(0)
+    z, centroids = torch.nn.functional.normalize(torch.randn(5, 3), dim=1), 4 * torch.randn(2, 3)
+    cosines = torch.cosine_similarity(z[:, None], centroids, dim=2)
+    torch.testing.assert_close(soft_cosine(z, centroids, 7.0), torch.softmax(7 * cosines, dim=1))
+    opposite = torch.stack([centroids[0], -centroids[0]])
+    assert float(soft_cosine(opposite[:1] / centroids[0].norm(), opposite)[0, 1]) < 3e-9
+
+
+def test_points_that_are_not_drawn_are_not_learned_and_get_a_cluster():
+    seen = []
+
+    class Watched(JULE):
+        def order(self, n):
+            seen.append(super().order(n))
+            return seen[-1]
+
+    model = Watched(5, **SMALL, n_merged=200, pretrain_epochs=12).fit(X)
+    drawn = np.flatnonzero(model.merged_ >= 0)
+    assert len(drawn) == 200 and all(set(order.tolist()) == set(drawn) for order in seen)
+    assert np.array_equal(np.flatnonzero(model.first_ >= 0), drawn) and set(model.labels_) == set(range(5))
+    assert clustering_accuracy(Y, model.labels_) > 0.97
+    every = JULE(5, **SMALL, pretrain_epochs=2, n_merged=10_000).fit(X)
+    np.testing.assert_array_equal(every.labels_, JULE(5, **SMALL, pretrain_epochs=2).fit(X).labels_)
+
+
+def test_steps_of_a_profile_are_epochs_of_the_points_that_are_merged():
+    sizes = [JULE.for_data(DIGITS, "full", n_merged=n).pretrain_epochs for n in (None, 640)]
+    assert sizes == [round(4_000 / 15), round(4_000 / 5)]
+
+
+def test_two_views_that_agree_mend_what_was_merged_wrongly():
+    found = {}
+    for epochs in (0, 15):
+        model = JULE(10, **TURNED, pretrain_epochs=20, information_epochs=epochs).fit(DIGITS.x)
+        found[epochs] = clustering_accuracy(DIGITS.y, model.labels_)
+    phases = [record["phase"] for record in model.history_]
+    assert phases == ["pretrain"] * 20 + ["agree"] * 15
+    gained = [-record["loss"] for record in model.history_[-15:]]
+    assert gained[-1] > gained[0] + 0.2 and all(record["losses"].keys() == {"I"} for record in model.history_[-15:])
+    assert found[15] > found[0]
+    np.testing.assert_allclose(np.linalg.norm(model.centroids_, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal((model.transform(DIGITS.x) @ model.centroids_.T).argmax(axis=1), model.labels_)
+
+
+def test_both_phases_go_on_where_a_run_broke_off(tmp_path):
+    def stop_after(epochs, model):
+        if len(model.history_) == epochs:
+            raise KeyboardInterrupt
+
+    how = {**TURNED, "n_merged": 500, "pretrain_epochs": 2, "information_epochs": 2}
+    whole = JULE(10, **how).fit(DIGITS.x[:800])
+    for epochs in (1, 2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            JULE(10, **how, checkpoint=tmp_path / "run", callback=partial(stop_after, epochs)).fit(DIGITS.x[:800])
+        resumed = JULE(10, **how, checkpoint=tmp_path / "run").fit(DIGITS.x[:800])
+        assert resumed.transform(DIGITS.x).tobytes() == whole.transform(DIGITS.x).tobytes()
+        np.testing.assert_array_equal(resumed.merged_, whole.merged_)
+
+
+def test_what_a_second_phase_and_a_draw_need_is_said():
+    with pytest.raises(ValueError, match="information_epochs needs augment"):
+        JULE(5, **SMALL, information_epochs=1).fit(X)
+    with pytest.raises(ValueError, match="n_merged=4 points make no n_clusters=5"):
+        JULE(5, **SMALL, n_merged=4).fit(X)
