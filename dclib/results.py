@@ -61,6 +61,8 @@ SHOWN = {
     "augment=None,start=spectral",
     "count_small=False",
     "augment=None,count_small=False",
+    "batch_size=256,count_small=False,information_epochs=20,n_merged=10000",
+    "batch_size=256,count_small=False,information_epochs=40",
 }
 # What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on and
 # not what the method has by itself.
@@ -71,6 +73,8 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "network": lambda value, _: f"{value.upper()} network" if value in ("gru", "lstm") else "",
     "units": lambda value, _: f"{value} units" if value != "raw" else "",
     "count_small": lambda value, _: "small clusters absorbed" if not value else "",
+    "n_merged": lambda value, _: f"{value:,} points merged" if value else "",
+    "information_epochs": lambda value, _: "information of two views" if value else "",
     "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
 }
 # Settings that were found by accuracy, in runs that no table reports: methods, parameters, with what the names of the
@@ -81,6 +85,10 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     ({"depict"}, {"target": "squared"}, "", "the target, on other seeds"),
     ({"den"}, {"units": "white"}, "", "the weights, on other seeds, one of them after reported seeds"),
     ({"deepcluster"}, {"merge": "paths", "n_groups": None}, "", "how groups are merged, on other seeds of mnist-10k"),
+    *(
+        ({"jule"}, {"information_epochs": epochs}, "", "the second phase, on other seeds of MNIST and mnist-test")
+        for epochs in (20, 40)
+    ),
     ({"rim"}, {"weight": 0.3}, "", "λ, on other seeds of docstrings"),
     ({*METHODS}, {"start": "spectral"}, "mnist", "two settings of the spectral start, on other seeds of MNIST"),
     ({"autoencoder-spectral", "features-spectral"}, {}, "mnist", "two settings of the graph, on other seeds of MNIST"),
