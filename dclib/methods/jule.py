@@ -81,7 +81,7 @@ def soft_cosine(
     centroids: Tensor,
     sharpness: float = SHARPNESS,
 ) -> Tensor:
-    """Return softmax_k(τ cos(z, μ_k)): answers (m, K) of codes whose length says nothing.
+    """Return softmax_k(τ cos(z, μ_k)), the answers (m, K) of centroids to codes.
 
     Parameters
     ----------

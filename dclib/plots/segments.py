@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dclib.checks import one_of
 from dclib.plots.style import PALETTE, drawn, panels
+from dclib.segments import region_means
 
 FILLS = ("picture", "mean", "palette")
 
@@ -111,9 +112,7 @@ def filled(image: NDArray, labels: NDArray, fill: str) -> NDArray:
     if fill == "palette":
         colours = np.array([to_rgb(colour) for colour in PALETTE])
         return 0.7 * colours[numbers % len(colours)] + 0.3 * image.mean(axis=2, keepdims=True)
-    counts = np.bincount(numbers.ravel())
-    means = [np.bincount(numbers.ravel(), image[:, :, c].ravel()) / counts for c in range(image.shape[2])]
-    return np.stack(means, axis=1)[numbers]
+    return region_means(image, numbers)[numbers]
 
 
 def borders(labels: NDArray) -> NDArray:
