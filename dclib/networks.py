@@ -143,7 +143,8 @@ def strided_pair(
     even = tuple(1 - side % 2 for side in size)  # two sizes have one half: say which
     stride = 2 if max(size) > 1 else 1
     narrow = nn.Conv2d(n_in, n_out, kernel, stride, pad)
-    return narrow, nn.ConvTranspose2d(n_out, n_in, kernel, stride, pad, output_padding=even)
+    wide = nn.ConvTranspose2d(n_out, n_in, kernel, stride, pad, output_padding=even)
+    return narrow, wide
 
 
 def bend(width: int, batch_norm: bool) -> list[nn.Module]:
