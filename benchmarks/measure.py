@@ -19,6 +19,7 @@ from dclib.methods import METHODS
 PLAIN = {"augment": None}
 SPECTRAL = {"start": "spectral"}
 IMAGES = ("usps", "mnist-test", "mnist-10k", "mnist", "fashion-mnist")
+LARGE = ("mnist", "fashion-mnist")  # 70,000 images
 ROWS = ("pendigits", "20newsgroups")  # no images: nothing to augment
 ONE_CODE = ("autoencoder-kmeans", "dec", "idec", "dcn")  # they share their first phase
 CONVOLUTIONAL = ("dbc", "depict")
@@ -87,6 +88,14 @@ def direct(data: str) -> Iterator[tuple[str, dict]]:
         yield "jule", {"count_small": False}
 
 
+def two_phases(data: str) -> Iterator[tuple[str, dict]]:
+    """Return JULE without and with the information of two views; of large sets a draw is merged."""
+    how = {"count_small": False, "batch_size": 256, "pretrain_epochs": 51}
+    how |= {"n_merged": 10_000} if data in LARGE else {}
+    yield "jule", how
+    yield "jule", how | {"information_epochs": 15 if data in LARGE else 40}
+
+
 def ideas(data: str, methods: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
     """Return the variants that isolate an idea."""
     for method in methods:
@@ -116,6 +125,7 @@ def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
         "generative": ("full", GENERATIVE),
         "book generative": ("book", GENERATIVE),
         "direct": ("full", direct(data)),
+        "two phases": ("full", two_phases(data) if data in IMAGES else ()),
         "book direct": ("book", direct(data)),
         "ideas of the direct": ("book", ideas(data, DIRECT)),
         "ideas of the generative": ("full", ideas(data, ("vae", "vade", "gan-features", "infogan", "clustergan"))),

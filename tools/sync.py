@@ -17,6 +17,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import nbformat.v4
@@ -55,8 +56,9 @@ DOC_ROLE = re.compile(r":doc:`(?:[^`<]*<)?([^`<>]+)>?`")
 # --- the library cells ---
 
 
+@lru_cache(maxsize=1024)
 def definitions(source: str) -> dict[str, Definition]:
-    """Return the top-level functions and classes of a module or cell by name."""
+    """Return the top-level functions and classes of a module or cell by name; they are not to be changed."""
     return {node.name: node for node in chapters.parse(source).body if isinstance(node, Definition)}
 
 
