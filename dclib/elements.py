@@ -67,7 +67,7 @@ def html(kind: str, payload: dict[str, Any], label: str, waits: str) -> str:
         f'<div class="dclib-{kind}" id="{kind}-{name}" role="group" aria-label="{label}">'
         f"<style>{asset(f'{kind}.css')}</style>"
         f'<p class="{kind}-wait">{waits}</p>'
-        f"<script>{asset(f'{kind}.js')}({text}, document.currentScript, {asset('theme.js')})</script></div>"
+        f"<script>{asset(f'{kind}.js')}({text}, document.currentScript, {asset('shared.js')})</script></div>"
     )
 
 

@@ -1,6 +1,7 @@
-// The latent-space film: one canvas, no library. Called as (film)(data, script, theme) by dclib.film.LatentFilm.
-(async function film(data, script, follow) {
+// The latent-space film: one canvas, no library. Called as (film)(data, script, shared) by dclib.film.LatentFilm.
+(async function film(data, script, shared) {
   "use strict";
+  const { make, fit, follow } = shared;
   const root = script ? script.closest(".dclib-film") : document.querySelector(`#film-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
   root.dataset.ready = "";
@@ -20,11 +21,6 @@
   if (data.sprite) { sheet.onload = () => hover >= 0 && fillCard(); sheet.src = data.sprite.src; }
 
   // ---- Elements
-  const make = (tag, parent, set = {}, attributes = {}) => {
-    const node = Object.assign(document.createElement(tag), set);
-    for (const name in attributes) node.setAttribute(name, attributes[name]);
-    return parent.appendChild(node);
-  };
   const SVG = "http://www.w3.org/2000/svg";
   const picture = (parent, box, path) => {
     const svg = parent.appendChild(document.createElementNS(SVG, "svg"));
@@ -327,19 +323,9 @@
   for (const node of [play, slider, speed]) node.addEventListener("keydown", e => e.stopPropagation());   // hosts have shortcuts
 
   // ---- Follow the size of the page and its theme
-  function resize() {
-    const box = canvas.getBoundingClientRect();
-    if (!box.width) return;
-    width = box.width; height = box.height;
-    canvas.width = Math.round(width * devicePixelRatio);
-    canvas.height = Math.round(height * devicePixelRatio);
-    draw();
-  }
-  new ResizeObserver(resize).observe(canvas);
-  addEventListener("resize", resize);
   toggle(false);
   slider.disabled = play.disabled = last < 1;
   theme.read();
   buildLegend();
-  resize();
+  fit(canvas, (w, h) => { [width, height] = [w, h]; draw(); });
 })

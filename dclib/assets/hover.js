@@ -1,6 +1,7 @@
-// A map of texts: point at a dot and read it. Called as (hover)(data, script, theme) by dclib.hover.
-(function hover(data, script, follow) {
+// A map of texts: point at a dot and read it. Called as (hover)(data, script, shared) by dclib.hover.
+(function hover(data, script, shared) {
   "use strict";
+  const { make, fit, follow } = shared;
   const root = script ? script.closest(".dclib-hover") : document.querySelector(`#hover-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
   root.dataset.ready = "";
@@ -9,11 +10,6 @@
   const n = data.n, groups = data.groups, colour = k => data.palette[k % data.palette.length];
 
   // ---- Elements
-  const make = (tag, parent, set = {}, attributes = {}) => {
-    const node = Object.assign(document.createElement(tag), set);
-    for (const name in attributes) node.setAttribute(name, attributes[name]);
-    return parent.appendChild(node);
-  };
   root.querySelector(".hover-wait")?.remove();
   const help = `Map of ${n} texts in ${data.names.length} clusters. Left and right go from text to text of a cluster, up and down from cluster to cluster.`;
   const canvas = make("canvas", root, { tabIndex: 0 }, { role: "application", "aria-label": help });
@@ -101,17 +97,8 @@
     show(own[place < 0 ? 0 : (place + way[0] + own.length) % own.length]);
   });
 
-  function resize() {
-    const box = canvas.getBoundingClientRect();
-    if (!box.width) return;
-    width = box.width; height = box.height;
-    canvas.width = Math.round(width * devicePixelRatio);
-    canvas.height = Math.round(height * devicePixelRatio);
-    refresh();
-  }
-  new ResizeObserver(resize).observe(canvas);
   at = -2;
   show(-1);
   theme.read();
-  resize();
+  fit(canvas, (w, h) => { [width, height] = [w, h]; refresh(); });
 })

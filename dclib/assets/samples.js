@@ -1,6 +1,7 @@
-// A film of drawn points, a row a cluster: one canvas, no library. Called as (samples)(data, script, theme) by dclib.drawings.SampleFilm.
-(function samples(data, script, follow) {
+// A film of drawn points, a row a cluster: one canvas, no library. Called as (samples)(data, script, shared) by dclib.drawings.SampleFilm.
+(function samples(data, script, shared) {
   "use strict";
+  const { make, follow } = shared;
   const root = script ? script.closest(".dclib-samples") : document.querySelector(`#samples-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
   root.dataset.ready = "";
@@ -8,11 +9,6 @@
   const sheet = new Image();
 
   // ---- Elements
-  const make = (tag, parent, set = {}, attributes = {}) => {
-    const node = Object.assign(document.createElement(tag), set);
-    for (const name in attributes) node.setAttribute(name, attributes[name]);
-    return parent.appendChild(node);
-  };
   root.querySelector(".samples-wait")?.remove();
   const caption = make("div", root, { className: "samples-caption" });
   const canvas = make("canvas", root, {}, { role: "img" });

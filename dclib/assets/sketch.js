@@ -1,6 +1,7 @@
-// Draw a digit: the encoder, run in the browser on what the reader draws. Called as (sketch)(data, script, theme) by dclib.sketch.
-(async function sketch(data, script, follow) {
+// Draw a digit: the encoder, run in the browser on what the reader draws. Called as (sketch)(data, script, shared) by dclib.sketch.
+(async function sketch(data, script, shared) {
   "use strict";
+  const { make, fit, follow } = shared;
   const root = script ? script.closest(".dclib-sketch") : document.querySelector(`#sketch-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
   root.dataset.ready = "";
@@ -44,11 +45,6 @@
   }
 
   // ---- Elements
-  const make = (tag, parent, set = {}, attributes = {}) => {
-    const node = Object.assign(document.createElement(tag), set);
-    for (const name in attributes) node.setAttribute(name, attributes[name]);
-    return parent.appendChild(node);
-  };
   root.querySelector(".sketch-wait")?.remove();
   const desk = make("div", root, { className: "sketch-desk" });
   const left = make("div", desk, { className: "sketch-left" });
@@ -268,18 +264,9 @@
     answer(x);
   };
 
-  function resize() {
-    const box = map.getBoundingClientRect();
-    if (!box.width) return;
-    width = box.width; height = box.height;
-    map.width = Math.round(width * devicePixelRatio);
-    map.height = Math.round(height * devicePixelRatio);
-    refresh();
-  }
-  new ResizeObserver(resize).observe(map);
   sheet.onload = () => tell();
   sheet.src = data.sprite.src;
   theme.read();
   tell();
-  resize();
+  fit(map, (w, h) => { [width, height] = [w, h]; refresh(); });
 })

@@ -1,6 +1,7 @@
-// A plane of drawn images to walk with pointer or keys: two canvases, no library. Called as (walk)(data, script, theme) by dclib.drawings.latent_walk.
-(function walk(data, script, follow) {
+// A plane of drawn images to walk with pointer or keys: two canvases, no library. Called as (walk)(data, script, shared) by dclib.drawings.latent_walk.
+(function walk(data, script, shared) {
   "use strict";
+  const { make, follow } = shared;
   const root = script ? script.closest(".dclib-walk") : document.querySelector(`#walk-${data.id}:not([data-ready])`);
   if (!root || "ready" in root.dataset) return;
   root.dataset.ready = "";
@@ -8,11 +9,6 @@
   const sheet = new Image();
 
   // ---- Elements
-  const make = (tag, parent, set = {}, attributes = {}) => {
-    const node = Object.assign(document.createElement(tag), set);
-    for (const name in attributes) node.setAttribute(name, attributes[name]);
-    return parent.appendChild(node);
-  };
   root.querySelector(".walk-wait")?.remove();
   const choices = data.choices ? make("div", root, { className: "walk-choices" }, { role: "group", "aria-label": "Plane" }) : null;
   const desk = make("div", root, { className: "walk-desk" });
