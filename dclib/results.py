@@ -61,8 +61,8 @@ SHOWN = {
     "augment=None,start=spectral",
     "count_small=False",
     "augment=None,count_small=False",
-    "batch_size=256,count_small=False,information_epochs=15,n_merged=10000,pretrain_epochs=51",
-    "batch_size=256,count_small=False,information_epochs=40,pretrain_epochs=51",
+    "count_small=False,information_epochs=15,n_merged=10000",
+    "count_small=False,information_epochs=40",
 }
 # What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on and
 # not what the method has by itself.
