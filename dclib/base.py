@@ -208,6 +208,7 @@ class DeepClusterer(
     views: ClassVar[dict[str, float]] = {}  # how far, if otherwise than by default
     for_images: ClassVar[dict[str, Any]] = {}  # what :meth:`for_data` sets on images
     first_phase: ClassVar[tuple[str, ...]] = ()  # parameters of its own that bear on it
+    of_points: ClassVar[tuple[str, ...]] = ("labels_",)  # what is found of each point: a process has its own rows
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "n_clusters": [COUNT],
         "network": [nn.Module, StrOptions(set(NETWORKS)), None],

@@ -43,7 +43,6 @@ class DirectClusterer(DeepClusterer):
     convolutional: ClassVar[bool] = True
     linear_code: ClassVar[bool] = False  # whether a linear layer follows the features
     channels: ClassVar[tuple[int, ...]] = (16, 32, 64)
-    first_phase: ClassVar[tuple[str, ...]] = ("n_clusters",)
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"hidden": (8,), "latent_dim": 16},
         "book": {"pretrain_steps": 2_000},
@@ -60,6 +59,11 @@ class DirectClusterer(DeepClusterer):
         **shared: Any,
     ) -> None:
         super().__init__(n_clusters, shape=shape, hidden=hidden, latent_dim=latent_dim, **shared)
+
+    @staticmethod
+    def of_first_phase() -> set[str]:
+        """Return the parameters of every such method that bear on its phase: K is one of them."""
+        return {*DeepClusterer.of_first_phase(), "n_clusters"}
 
     def build(self, n_features: int) -> nn.Module:
         """Return a network that has an encoder."""

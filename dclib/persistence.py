@@ -175,8 +175,8 @@ class Persistent:
         if engine.x.device.type == "cuda":
             each["cuda"] = parallel.everyones(torch.cuda.get_rng_state(engine.x.device))
         found = self._found()
-        if "labels_" in found and parallel.is_split():
-            found["labels_"] = parallel.all_rows(torch.as_tensor(self.labels_))
+        for name in sorted(found.keys() & {*self.of_points}) if parallel.is_split() else ():
+            found[name] = parallel.all_rows(torch.as_tensor(found[name]))
         content = {
             "run": run,
             "seed": self.seed_,
@@ -254,8 +254,9 @@ class Persistent:
         """Take up a run where its checkpoint left it."""
         found = {name: value for name, value in saved["found"].items() if name != "feature_names_in_"}  # X's own
         self._take(found, saved.get("tensors", ()))
-        if parallel.is_split() and "labels_" in saved["found"]:
-            self.labels_ = parallel.own_rows(saved["found"]["labels_"], len(engine.x)).numpy()
+        for name in self.of_points if parallel.is_split() else ():
+            if name in saved["found"]:
+                setattr(self, name, parallel.own_rows(saved["found"][name], len(engine.x)).numpy())
         self._set_network(saved["network"])
         engine.resume(saved["engine"])
         mine = parallel.rank() if len(saved["random"]) == parallel.n_processes() else 0

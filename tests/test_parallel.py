@@ -329,7 +329,7 @@ class Killed(Exception):
     pass
 
 
-def _apart(rank: int, folder: Path, stop_after: int, split: bool) -> dict:
+def _apart(rank: int, folder: Path, stop_after: int, split: bool, cls: type = DEPICT) -> dict:
     """Train in a folder that the other process does not see, with a checkpoint there."""
     own = folder / f"machine{rank}"
     own.mkdir(exist_ok=True)
@@ -341,8 +341,9 @@ def _apart(rank: int, folder: Path, stop_after: int, split: bool) -> dict:
         if len(model.history_) == stop_after:
             raise Killed
 
-    how = {"shape": (4, 4), "hidden": (4,), "epochs": 3, "pretrain_epochs": 2, "start_epochs": 1, "n_init": 2}
-    model = DEPICT(4, **how, tol=0, batch_size=31, random_state=0, checkpoint="run.dclib", callback=stop)
+    how = {"shape": (4, 4), "hidden": (4,), "pretrain_epochs": 2, "batch_size": 31, "random_state": 0}
+    more = {"epochs": 3, "start_epochs": 1, "n_init": 2, "tol": 0} if cls is DEPICT else {"pretrain_epochs": 4}
+    model = cls(4, **how | more, checkpoint="run.dclib", callback=stop)
     try:
         model.fit(x, split=split)
     except Killed:
@@ -362,6 +363,16 @@ def test_two_machines_without_a_common_disk_go_on_to_the_same_bits(tmp_path, fre
         for mine, theirs in zip(resumed, whole, strict=True):
             assert mine["losses"] == theirs["losses"] and mine["labels"] == theirs["labels"]
             assert mine["files"] == [], "a finished run leaves no checkpoint"
+
+
+@pytest.mark.parametrize("name", ["jule", "deepcluster"])
+def test_what_was_found_of_each_point_goes_back_to_its_process(tmp_path, free_port, name):
+    (whole_folder := tmp_path / "whole").mkdir(), (broken := tmp_path / "broken").mkdir()
+    whole = spawn(_apart, whole_folder, free_port, 2, -1, True, METHODS[name])
+    spawn(_apart, broken, free_port, 2, 2, True, METHODS[name])
+    resumed = spawn(_apart, broken, free_port, 2, -1, True, METHODS[name])
+    for mine, theirs in zip(resumed, whole, strict=True):
+        assert mine["losses"] == theirs["losses"] and mine["labels"] == theirs["labels"]
 
 
 def test_records_name_the_processes():

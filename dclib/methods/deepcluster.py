@@ -290,6 +290,7 @@ class DeepCluster(DirectClusterer):
     linear_code: ClassVar[bool] = True
     begins: ClassVar[str] = "random weights; k-means on what they make of the data"
     profiles: ClassVar[dict[str, dict[str, Any]]] = {"full": {"pretrain_steps": 6_000, "batch_size": 128}}
+    of_points: ClassVar[tuple[str, ...]] = ("labels_", "groups_")
     first_phase: ClassVar[tuple[str, ...]] = (
         "n_groups", "n_components", "whiten", "unit", "sampler", "new_head", "reseed",
     )  # fmt: skip

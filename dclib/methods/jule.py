@@ -170,6 +170,7 @@ class JULE(DirectClusterer):
     wiring: ClassVar[str] = "batch norm and ReLU on every layer but the last; code of length one"
     linear_code: ClassVar[bool] = True
     begins: ClassVar[str] = "chains of nearest neighbours in the data, merged as training goes on"
+    of_points: ClassVar[tuple[str, ...]] = ("labels_", "merged_", "first_")
     first_phase: ClassVar[tuple[str, ...]] = (
         "unroll_rate", "n_neighbors", "n_near", "margin", "positive_weight", "count_small", "n_merged",
     )  # fmt: skip
@@ -238,6 +239,8 @@ class JULE(DirectClusterer):
         n = int(parallel.over_points(torch.tensor(len(x))))
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed_))
         self._drawn = parallel.own_rows(order < (self.n_merged or n), len(x))
+        if parallel.largest(int(not self._drawn.any())):
+            raise ValueError(f"n_merged={self.n_merged}: no point of one of the processes was drawn.")
 
     def drawn(self, x: Points) -> Points:
         """Return the points of ``x`` (n, …) that are merged."""
@@ -311,7 +314,7 @@ class JULE(DirectClusterer):
     # -- backward: what was merged is learned -------------------------------------------------------------------------
 
     def order(self, n: int) -> Tensor:
-        """Return the places (n,) in random order, but for points of one cluster that stand together in small groups.
+        """Return the places of the points that are merged, in random order, but for small groups of one cluster.
 
         Of thousands of clusters, a random mini-batch would seldom hold two points of one.
         """

@@ -130,7 +130,8 @@ def test_points_that_are_not_drawn_are_not_learned_and_get_a_cluster():
 
     model = Watched(5, **SMALL, n_merged=200, pretrain_epochs=12).fit(X)
     drawn = np.flatnonzero(model.merged_ >= 0)
-    assert len(drawn) == 200 and all(set(order.tolist()) == set(drawn) for order in seen)
+    assert len(drawn) == 200 and len(seen) == 12
+    assert all(sorted(order.tolist()) == drawn.tolist() for order in seen)
     assert np.array_equal(np.flatnonzero(model.first_ >= 0), drawn) and set(model.labels_) == set(range(5))
     assert clustering_accuracy(Y, model.labels_) > 0.97
     every = JULE(5, **SMALL, pretrain_epochs=2, n_merged=10_000).fit(X)
@@ -144,8 +145,14 @@ def test_steps_of_a_profile_are_epochs_of_the_points_that_are_merged():
 
 def test_two_views_that_agree_mend_what_was_merged_wrongly():
     found = {}
+
+    class Watched(JULE):
+        def information_loss(self, batch):
+            assert not torch.equal(batch.view, batch.others[0])
+            return super().information_loss(batch)
+
     for epochs in (0, 15):
-        model = JULE(10, **TURNED, pretrain_epochs=20, information_epochs=epochs).fit(DIGITS.x)
+        model = Watched(10, **TURNED, pretrain_epochs=20, information_epochs=epochs).fit(DIGITS.x)
         found[epochs] = clustering_accuracy(DIGITS.y, model.labels_)
     phases = [record["phase"] for record in model.history_]
     assert phases == ["pretrain"] * 20 + ["agree"] * 15
@@ -166,7 +173,11 @@ def test_both_phases_go_on_where_a_run_broke_off(tmp_path):
     for epochs in (1, 2, 3):
         with pytest.raises(KeyboardInterrupt):
             JULE(10, **how, checkpoint=tmp_path / "run", callback=partial(stop_after, epochs)).fit(DIGITS.x[:800])
-        resumed = JULE(10, **how, checkpoint=tmp_path / "run").fit(DIGITS.x[:800])
+        at: list[int] = []
+        goes_on = {"checkpoint": tmp_path / "run", "callback": lambda model, at=at: at.append(len(model.history_))}
+        resumed = JULE(10, **how, **goes_on).fit(DIGITS.x[:800])
+        assert at[0] == epochs and at[-1] == 4
+        np.testing.assert_array_equal(resumed.centroids_, whole.centroids_)
         assert resumed.transform(DIGITS.x).tobytes() == whole.transform(DIGITS.x).tobytes()
         np.testing.assert_array_equal(resumed.merged_, whole.merged_)
 
@@ -176,3 +187,8 @@ def test_what_a_second_phase_and_a_draw_need_is_said():
         JULE(5, **SMALL, information_epochs=1).fit(X)
     with pytest.raises(ValueError, match="n_merged=4 points make no n_clusters=5"):
         JULE(5, **SMALL, n_merged=4).fit(X)
+
+
+def test_another_number_of_clusters_is_another_first_phase(tmp_path):
+    found = [JULE(k, **SMALL, pretrain_epochs=4, pretrained=tmp_path).fit(X) for k in (5, 7)]
+    assert [len(np.unique(model.merged_)) for model in found] == [5, 7] and len([*tmp_path.iterdir()]) == 2
