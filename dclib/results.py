@@ -86,7 +86,12 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     ({"den"}, {"units": "white"}, "", "the weights, on other seeds, one of them after reported seeds"),
     ({"deepcluster"}, {"merge": "paths", "n_groups": None}, "", "how groups are merged, on other seeds of mnist-10k"),
     *(
-        ({"jule"}, {"information_epochs": epochs}, "", "the second phase, on other seeds of MNIST and mnist-test")
+        (
+            {"jule"},
+            {"information_epochs": epochs},
+            "",
+            "the second phase, on other seeds; the first's steps, after reported seeds",
+        )
         for epochs in (15, 40)
     ),
     ({"rim"}, {"weight": 0.3}, "", "λ, on other seeds of docstrings"),

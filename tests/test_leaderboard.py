@@ -104,6 +104,8 @@ def test_a_row_of_ours_with_a_setting_found_by_accuracy_says_so(tmp_path):
     assert about("features-kmeans", "mnist-test", layer=5, pool="mean") is None
     assert about("features-kmeans", "mnist-test", layer=-1, pool="mean") is None
     assert "docstrings" in about("rim", "20newsgroups", weight=0.3) and about("rim", "usps", weight=0.1) is None
+    assert "after reported seeds" in about("jule", "mnist", information_epochs=15)
+    assert about("jule", "mnist", information_epochs=0) is None
     assert "spectral start" in about("dec", "mnist-10k", start="spectral")
     assert about("dec", "usps", start="spectral") is None, "USPS had no part in it"
     both = about("idec", "mnist-10k", start="spectral", weight=1.0)

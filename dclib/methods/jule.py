@@ -134,8 +134,8 @@ class JULE(DirectClusterer):
     information_epochs
         Passes over all points of a second phase; 0, the paper's: there is none. The centroids answer for two views of
         each point, and network and centroids learn to let the two answers share information: the loss of IIC, from
-        JULE's clusters. It mends what was merged wrongly, and it harms where groups are of unequal size. It needs
-        ``augment``.
+        JULE's clusters. It asks for clusters of equal size, and does not promise to part what was joined wrongly. It
+        needs ``augment``.
     **shared
         The parameters of :class:`~dclib.direct.DirectClusterer` and :class:`~dclib.base.DeepClusterer`;
         ``pretrain_epochs`` is shared evenly among the periods, and ``pretrain_lr`` and its like hold in both phases.
