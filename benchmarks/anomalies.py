@@ -135,9 +135,9 @@ def scaled(x: NDArray) -> Score:
     return lambda points: tensor((points - offset) / size)
 
 
-def svdd(x: NDArray, seed: int, pretrain_steps: int = STEPS // 2) -> Score:
-    """Fit Deep SVDD, half of the steps for its start."""
-    ready = scaled(x)
+def svdd(x: NDArray, seed: int, start: float = 0.5) -> Score:
+    """Fit Deep SVDD, with this share of the steps for its start."""
+    ready, pretrain_steps = scaled(x), round(start * STEPS)
     with seeded(seed):
         network, centre = fit_svdd(
             ready(x), (x.shape[1], *HIDDEN, code_width(x)), pretrain_steps, STEPS - pretrain_steps
@@ -147,7 +147,7 @@ def svdd(x: NDArray, seed: int, pretrain_steps: int = STEPS // 2) -> Score:
 
 def svdd_start(x: NDArray, seed: int) -> Score:
     """Fit the start of Deep SVDD alone, pretraining and centre, in as many steps as the whole has."""
-    return svdd(x, seed, pretrain_steps=STEPS)
+    return svdd(x, seed, start=1)
 
 
 def dagmm(x: NDArray, seed: int) -> Score:
