@@ -28,7 +28,9 @@ GENERATIVE = (
     *(("vade", how) for how in ({}, SPECTRAL)),
     *((method, {}) for method in ("gan-features", "infogan", "clustergan")),
 )
-SERIES = ("pendigits", "basicmotions", "italypowerdemand", "gunpoint", "japanesevowels", "arrowhead", "osuleaf")
+ARCHIVE = ("basicmotions", "italypowerdemand", "gunpoint", "japanesevowels", "arrowhead", "pickupgesture", "osuleaf")
+SERIES = ("pendigits", *ARCHIVE)
+SEVERAL_CHANNELS = ("basicmotions", "japanesevowels")
 SHAPES = ("k-shape", "dtw-kmeans")
 SEQUENTIAL = ("recurrent-autoencoder", "dtc")
 DIRECT = ("jule", "dac", "imsat", "iic", "deepcluster")
@@ -120,6 +122,7 @@ def parts_of(data: str) -> dict[str, tuple[str, Iterable[tuple[str, dict]]]]:
         "paper": ("paper", paper(data)),
         "rest": ("full", rest(data)),
         "sequences": ("book", ((method, {}) for method in (*SHAPES, *SEQUENTIAL) if data in SERIES)),
+        "channels": ("book", [("dtc", {"latent_dim": 4})] if data in SEVERAL_CHANNELS else ()),
         "generative": ("full", GENERATIVE),
         "book generative": ("book", GENERATIVE),
         "direct": ("full", direct(data)),

@@ -129,6 +129,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep networks after the first phase here; methods that share it train it once",
     )
+    parser.add_argument("--curve", action="store_true", help="record the accuracy after each epoch too")
     parser.add_argument("--again", action="store_true", help="run seeds whose record is already there")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     parser.set_defaults(do=_run)
@@ -194,6 +195,7 @@ def _train(options: argparse.Namespace, seed: int, first: bool) -> dict[str, Any
         verbose=0 if options.quiet or not first else 1,
         checkpoint=_path(options, seed).with_suffix(".part"),
         pretrained=options.pretrained,
+        curve=options.curve,
         **dict(options.parameters),
     )
     if first:

@@ -16,6 +16,7 @@ from sklearn.base import ClusterMixin
 from dclib import parallel, provenance
 from dclib.baselines import BASELINES, KMEANS, ON_FEATURES
 from dclib.checks import one_of
+from dclib.curves import Curve
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.metrics import cluster_sizes, evaluate
@@ -194,6 +195,7 @@ def run(
     verbose: int = 0,
     checkpoint: Path | None = None,
     pretrained: Path | None = None,
+    curve: bool = False,
     **parameters: Any,
 ) -> dict[str, Any]:
     """Train one method on one data set with one seed and return the record.
@@ -213,6 +215,9 @@ def run(
     device, verbose, checkpoint, pretrained
         Passed to the method. With a checkpoint, a run that was killed goes on where it was; with a folder for
         ``pretrained`` networks, methods that share the first phase train it once.
+    curve
+        Whether the record holds a :class:`~dclib.curves.Curve` too. Then labels are read after each epoch, and still
+        nothing is chosen by them. A baseline has none.
     **parameters
         Parameters that differ from the profile's; they are kept in the record.
 
@@ -224,10 +229,13 @@ def run(
     points = load(data)
     how = {"device": device, "verbose": verbose, "checkpoint": checkpoint, "pretrained": pretrained}
     model = make(method, points, seed, profile_name, **how, **parameters)
+    samples, watch = in_its_shape(model, points), None
+    if curve and method not in BASELINES:
+        model.callback = watch = Curve(samples, points.y)
     provenance.reset_peak_memory()
     start = time.perf_counter()
-    model.fit(in_its_shape(model, points))
-    seconds = getattr(model, "seconds_", time.perf_counter() - start)
+    model.fit(samples)
+    seconds = getattr(model, "seconds_", time.perf_counter() - start) - (watch.spent if watch else 0)
     return {
         **identity(method, data, seed, profile_name, **parameters),
         "n": len(points.x),
@@ -241,6 +249,7 @@ def run(
         "weights": n_weights(model),
         "parameters": _plain(model.get_params(deep=False), without=("checkpoint", "pretrained", "memory")),
         **provenance.surroundings(pick_device(device)),
+        **({"curve": watch.found} if watch else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from dclib import provenance, results
 from dclib.baselines import BASELINES
+from dclib.curves import Curve
 from dclib.data import load
 from dclib.methods import METHODS
 
@@ -43,6 +45,39 @@ def test_the_same_seed_gives_the_same_record(record):
     again = results.run("dec", "digits", 3, **QUICK, epochs=1)
     scores = ("acc", "nmi", "ari", "cluster_sizes", "loss", "parameters")
     assert [again[key] for key in scores] == [record[key] for key in scores]
+
+
+def test_a_curve_looks_and_changes_nothing(record):
+    watched = results.run("dec", "digits", 3, **QUICK, epochs=1, curve=True)
+    curve = watched.pop("curve")
+    assert [watched[key] for key in ("acc", "loss", "cluster_sizes")] == [
+        record[key] for key in ("acc", "loss", "cluster_sizes")
+    ]
+    assert {len(values) for values in curve.values()} == {2}, "where the clusters start, and after the one epoch"
+    assert curve["acc"][-1] == round(watched["acc"], 4) and curve["nmi"][-1] == round(watched["nmi"], 4)
+    assert 0 < curve["seconds"][-1] <= watched["seconds"]
+    assert "curve" not in results.run("k-means", "digits", 0, curve=True), "a baseline is one step"
+
+
+def test_a_method_that_answers_has_a_curve_from_its_first_epoch():
+    record = results.run("dac", "digits", 0, **QUICK, pretrain_epochs=4, curve=True)
+    assert record["curve"]["epoch"] == [1, 2, 3, 4]
+    assert sorted(record["curve"]["seconds"]) == record["curve"]["seconds"]
+
+
+def test_the_clock_of_a_curve_stands_still_while_it_looks(monkeypatch):
+    data = load("digits")
+    curve = Curve(data.x[:200], data.y[:200])
+    model = METHODS["dac"](10, hidden=(8,), pretrain_epochs=3, random_state=0, callback=curve)
+    look = type(model).predict
+
+    def slow(self, x):
+        time.sleep(0.5)
+        return look(self, x)
+
+    monkeypatch.setattr(type(model), "predict", slow)
+    model.fit(data.x[:200])
+    assert curve.spent > 1.5 and curve.found["seconds"][-1] < model.seconds_ - 1.4
 
 
 def test_changes_are_none_for_a_record_of_now_and_names_what_differs(record):

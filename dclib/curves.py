@@ -1,0 +1,65 @@
+"""Accuracy against time: what a run would have had, had it been stopped earlier. Nothing is chosen by it."""
+
+import time
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from dclib.answers import Answers
+from dclib.metrics import clustering_accuracy, nmi
+
+
+class Curve:
+    """Notes a run's accuracy after each epoch; give it to an estimator as its ``callback``.
+
+    The clock stands still while it looks. An epoch without clusters, as in the pretraining of DEC, has no entry; where
+    clusters are sought between two phases, their start has one, under the last epoch of the first phase.
+
+    Parameters
+    ----------
+    x
+        Points (n, …) to score.
+    y
+        Their classes (n,).
+
+    Attributes
+    ----------
+    found : dict
+        Lists of one length: ``epoch``, counted over all phases; ``seconds`` since training began; ``loss``, ``acc``,
+        ``nmi``.
+    spent : float
+        Seconds that the looking took.
+
+    Notes
+    -----
+    A method whose learning rate falls until the end would do better than its curve says, if the whole schedule were
+    as short as the time at which one reads it.
+
+    Examples
+    --------
+    >>> from dclib import DAC, load
+    >>> from dclib.curves import Curve
+    >>> data = load("digits")
+    >>> curve = Curve(data.x, data.y)
+    >>> model = DAC(10, hidden=(16,), pretrain_epochs=3, random_state=0, callback=curve).fit(data.x)
+    >>> curve.found["epoch"], len(curve.found["acc"])
+    ([1, 2, 3], 3)
+    """
+
+    def __init__(self, x: ArrayLike, y: ArrayLike) -> None:
+        self.x, self.y = x, y
+        self.found: dict[str, list[float]] = {key: [] for key in ("epoch", "seconds", "loss", "acc", "nmi")}
+        self.spent = 0.0
+
+    def __call__(self, model: Any) -> None:
+        """Score the clusters that the estimator ``model`` has now."""
+        began, epoch = time.perf_counter(), len(model.history_)
+        seen = self.found["epoch"][-1] if self.found["epoch"] else 0
+        if epoch > seen and (isinstance(model, Answers) or model.centroids_ is not None):
+            labels = model.predict(self.x)
+            row = {"epoch": epoch, "seconds": round(began - model._began - self.spent, 2)}
+            row |= {"loss": round(model.history_[-1]["loss"], 6)}
+            row |= {"acc": round(clustering_accuracy(self.y, labels), 4), "nmi": round(nmi(self.y, labels), 4)}
+            for key, value in row.items():
+                self.found[key].append(value)
+        self.spent += time.perf_counter() - began
