@@ -19,7 +19,7 @@ from dclib.checks import one_of
 from dclib.curves import Curve
 from dclib.data import Dataset, load
 from dclib.methods import METHODS
-from dclib.metrics import cluster_sizes, evaluate
+from dclib.metrics import cluster_sizes, evaluate, purity
 from dclib.profiles import PROFILES, profile
 from dclib.sequences import resampled
 from dclib.statistics import paired_differences, sign_flip_test
@@ -240,6 +240,7 @@ def run(
         **identity(method, data, seed, profile_name, **parameters),
         "n": len(points.x),
         **evaluate(points.y, model.labels_),
+        **({"purity_of_groups": purity(points.y, model.groups_)} if hasattr(model, "groups_") else {}),
         "cluster_sizes": cluster_sizes(model.labels_).tolist(),
         "loss": final_loss(model),
         "seconds": round(seconds, 2),

@@ -80,6 +80,15 @@ def test_the_clock_of_a_curve_stands_still_while_it_looks(monkeypatch):
     assert curve.spent > 1.5 and curve.found["seconds"][-1] < model.seconds_ - 1.4
 
 
+def test_a_record_says_how_pure_the_groups_are_before_they_are_merged():
+    found = results.run("deepcluster", "digits", 0, **QUICK, pretrain_epochs=2, n_groups=40)
+    assert found["acc"] < found["purity_of_groups"] <= 1
+    assert (
+        found["purity_of_groups"]
+        > results.run("deepcluster", "digits", 0, **QUICK, pretrain_epochs=2, n_groups=10)["acc"]
+    )
+
+
 def test_changes_are_none_for_a_record_of_now_and_names_what_differs(record):
     stored = json.loads(json.dumps(record))
     assert results.changes(stored, epochs=1) == {}
