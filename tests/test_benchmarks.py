@@ -39,6 +39,13 @@ def part(n: int) -> Dataset:
     return Dataset(data.x[:n], data.y[:n], data.name, data.shape, data.classes)
 
 
+@pytest.mark.parametrize("data", measure.IMAGES)
+def test_the_leaderboard_shows_what_is_measured_in_two_phases(data: str) -> None:
+    for method, how in measure.two_phases(data):
+        assert results.identity(method, data, 0, "full", **how)["variant"] in results.SHOWN
+        assert results.found_by_accuracy(method, data, how), "its mark says what was changed after seeds had been seen"
+
+
 def test_exponent_is_the_slope_on_logarithmic_axes() -> None:
     sizes = [10, 20, 40, 70]
     assert common.exponent(sizes, [3 * n**1.5 for n in sizes]) == pytest.approx(1.5)
