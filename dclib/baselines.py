@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_memory
 from dclib.checks import one_of
 from dclib.features import PretrainedFeatures
 from dclib.sequences import padded, resampled, standardised
+from dclib.shapes import k_shape
 from dclib.training import fit_kmeans, fit_mixture, fit_spectral
 
 KMEANS = "k-means"
@@ -290,7 +291,7 @@ def spread_of(x: torch.Tensor, n_steps: int = 30) -> float:
 
 
 class OnSequences(ClusterMixin, BaseEstimator):
-    """What the two baselines for time series share: sequences in, clusters out, by the package tslearn.
+    """What the two baselines for time series share: sequences in, clusters out.
 
     Parameters
     ----------
@@ -303,10 +304,6 @@ class OnSequences(ClusterMixin, BaseEstimator):
     random_state
         Seed.
 
-    Raises
-    ------
-    ImportError
-        In ``fit``, if tslearn is not there: ``pip install "dclib[series]"``.
     """
 
     keeps_shape: ClassVar[bool] = True
@@ -335,19 +332,20 @@ class KShape(OnSequences):
     """k-Shape (Paparrizos and Gravano 2015): k-means by shapes, whatever their place, height and level.
 
     Sequences have mean 0 and variance 1 each, channel by channel; those of unequal length are stretched to the longest.
+    See :mod:`dclib.shapes`.
     """
 
     def _labels(self, x: NDArray) -> NDArray:
-        from tslearn.clustering import KShape as Peer
-
-        x = resampled(x, x.shape[1]) if np.isnan(x).any() else x
-        return Peer(**self._how()).fit_predict(standardised(x.astype(np.float64)))
+        x = standardised((resampled(x, x.shape[1]) if np.isnan(x).any() else x).astype(np.float64))
+        draw = np.random.default_rng(self.random_state)
+        starts = (k_shape(x, self.n_clusters, draw, self.max_iter) for _ in range(self.n_init))
+        return min(starts, key=lambda found: found[0])[1]
 
 
 class DTWKMeans(OnSequences):
     """k-means by dynamic time warping, with centroids by barycentre averaging (Petitjean et al. 2011).
 
-    Sequences are taken as they come, also those of unequal length.
+    Sequences are taken as they come, also those of unequal length. The package tslearn does the work.
 
     Parameters
     ----------
@@ -355,6 +353,11 @@ class DTWKMeans(OnSequences):
         As in :class:`OnSequences`.
     max_averaging
         Most steps of an averaging.
+
+    Raises
+    ------
+    ImportError
+        In ``fit``, if tslearn is not there: ``pip install "dclib[series]"``.
     """
 
     ragged: ClassVar[bool] = True
