@@ -33,6 +33,7 @@ from dclib.training import (
     STARTS,
     in_batches,
     pick_device,
+    placed,
     seed_of,
     seeded,
     start_at_kmeans,
@@ -563,7 +564,7 @@ class DeepClusterer(
     def _run(self, x: Points, saved: dict[str, Any] | None) -> None:
         """Go through the phases, from the place where ``saved`` left off."""
         self.installed_: dict[str, Any] = {}
-        self.network_ = parallel.synced(self.build(self.n_features_in_), x.device).to(x.device).eval()
+        self.network_ = placed(parallel.synced(self.build(self.n_features_in_), x.device), x.device).eval()
         self._check_network(x[:2])
         self.prepare(x)
         engine = Engine(self, x)

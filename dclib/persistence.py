@@ -19,7 +19,7 @@ from dclib.augment import RandomAffine
 from dclib.engine import Engine
 from dclib.points import fingerprint
 from dclib.provenance import own_version
-from dclib.training import pick_device
+from dclib.training import pick_device, placed
 
 # They say where and how to run, not what comes out.
 UNSTORED = ("callback", "checkpoint", "device", "network", "pretrained", "verbose")
@@ -120,7 +120,7 @@ class Persistent:
         model._take(content["found"], content.get("tensors", ()))
         model.network_ = model.build(model.n_features_in_)
         model._set_network(content["network"])
-        model.network_.to(pick_device(model.device)).eval()
+        placed(model.network_, pick_device(model.device)).eval()
         return model
 
     @classmethod

@@ -12,7 +12,7 @@ TINY = np.finfo(float).tiny
 
 
 def aligned(x: NDArray, mu: NDArray) -> tuple[NDArray, NDArray]:
-    """Return sequences moved to where they correlate best with one, and their shape-based distances to it.
+    """Return sequences moved to fit one best, and their distances (SBD) to it.
 
     What is moved in from beyond the ends is zero. All shifts are tried, in one product in Fourier space.
 
@@ -34,7 +34,7 @@ def aligned(x: NDArray, mu: NDArray) -> tuple[NDArray, NDArray]:
     """
     m = x.shape[1]
     spectra = np.fft.rfft(x, 2 * m, axis=1) * np.fft.rfft(mu, 2 * m, axis=0).conj()
-    sums = np.fft.irfft(spectra, 2 * m, axis=1).sum(axis=2)  # Σ_t x[t + s] · mu[t], for each s
+    sums = np.fft.irfft(spectra, 2 * m, axis=1).sum(axis=2)  # of x[t + s] · mu[t]
     shift = (sums.argmax(axis=1) + m) % (2 * m) - m  # from m on they are negative
     at = (np.arange(m) + shift[:, None])[..., None]
     moved = np.take_along_axis(x, at.clip(0, m - 1), axis=1) * ((at >= 0) & (at < m))
@@ -43,7 +43,9 @@ def aligned(x: NDArray, mu: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def shape_of(x: NDArray, mu: NDArray) -> NDArray:
-    """Return the sequence that correlates best with members of a cluster: in each channel a leading eigenvector.
+    """Return the sequence that correlates best with the members of a cluster.
+
+    In each channel it is a leading eigenvector.
 
     Parameters
     ----------
@@ -68,7 +70,9 @@ def shape_of(x: NDArray, mu: NDArray) -> NDArray:
 
 
 def k_shape(x: NDArray, k: int, draw: np.random.Generator, max_iter: int = 50) -> tuple[float, NDArray[np.int64]]:
-    """Return the sum of distances to the nearest centroid, and the cluster (n,) of each sequence: one start.
+    """Return the sum of distances to the nearest centroid, and the labels (n,).
+
+    From one start.
 
     Parameters
     ----------

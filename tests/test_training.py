@@ -1,12 +1,17 @@
 """Seeds, devices, mini-batches and the k-means start."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans
+from torch import nn
 
+from dclib.data import load
+from dclib.methods import DAC
 from dclib.metrics import clustering_accuracy
-from dclib.networks import Autoencoder, mlp, mlp_autoencoder
+from dclib.networks import Autoencoder, conv_features, mlp, mlp_autoencoder
 from dclib.training import (
     STARTS,
     NonFiniteLossError,
@@ -19,6 +24,7 @@ from dclib.training import (
     has_bfloat16,
     in_batches,
     pick_device,
+    placed,
     root_mean_square,
     seed_of,
     seeded,
@@ -172,6 +178,28 @@ def test_autocast_follows_the_device_and_what_was_asked(monkeypatch):
             assert layer(x).dtype == expected
     with pytest.raises(ValueError, match="'bfloat61'.*'bfloat16'"):
         autocast(cpu, "bfloat61")
+
+
+def test_images_on_a_gpu_have_their_channels_last_and_nothing_else_changes(monkeypatch):
+    network = conv_features((8, 8), (4, 6), 5)
+    assert placed(network, torch.device("cpu"))[1].weight.is_contiguous(), "a processor's are left alone"
+    gpu = SimpleNamespace(type="cuda")
+    asked = []
+    monkeypatch.setattr(nn.Module, "to", lambda self, device, memory_format: asked.append((device, memory_format)))
+    placed(network, gpu)
+    assert asked == [(gpu, torch.channels_last)]
+    monkeypatch.undo()
+    x = load("digits").x[:200]
+    how = {"shape": (8, 8), "hidden": (4, 6), "pretrain_epochs": 2, "random_state": 0, "precision": "float32"}
+    plain = DAC(10, **how, device="cpu").fit(x)
+    monkeypatch.setattr("dclib.base.placed", lambda net, device: placed(net, device, torch.channels_last))
+    last = DAC(10, **how, device="cpu").fit(x)
+    layouts = [
+        model.network_.encoder[4].weight.is_contiguous(memory_format=torch.channels_last) for model in (plain, last)
+    ]
+    assert layouts == [False, True], "six filters of four channels"
+    losses = [[epoch["loss"] for epoch in model.history_] for model in (plain, last)]
+    assert np.allclose(*losses, rtol=1e-4), "the layout decides no result"
 
 
 def test_has_bfloat16_reads_the_processor(monkeypatch):
