@@ -25,8 +25,8 @@ class Curve:
     Attributes
     ----------
     found : dict
-        Lists of one length: ``epoch``, counted over all phases; ``seconds`` since training began; ``loss``, ``acc``,
-        ``nmi``.
+        Lists of one length: ``epoch``, counted over all phases; ``seconds`` since training began; ``cpu``, the
+        processor's seconds of all threads since the curve was made, which other work doesn't stretch; ``loss``, ``acc``, ``nmi``.
     spent : float
         Seconds that the looking took.
 
@@ -48,18 +48,19 @@ class Curve:
 
     def __init__(self, x: ArrayLike, y: ArrayLike) -> None:
         self.x, self.y = x, y
-        self.found: dict[str, list[float]] = {key: [] for key in ("epoch", "seconds", "loss", "acc", "nmi")}
-        self.spent = 0.0
+        self.found: dict[str, list[float]] = {key: [] for key in ("epoch", "seconds", "cpu", "loss", "acc", "nmi")}
+        self.spent, self._apart = 0.0, time.process_time()  # _apart: the processor's time that was not training's
 
     def __call__(self, model: Any) -> None:
         """Score the clusters that the estimator ``model`` has now."""
-        began, epoch = time.perf_counter(), len(model.history_)
+        began, cpu, epoch = time.perf_counter(), time.process_time(), len(model.history_)
         seen = self.found["epoch"][-1] if self.found["epoch"] else 0
         if epoch > seen and (isinstance(model, Answers) or model.centroids_ is not None):
             labels = model.predict(self.x)
             row = {"epoch": epoch, "seconds": round(began - model._began - self.spent, 2)}
-            row |= {"loss": round(model.history_[-1]["loss"], 6)}
+            row |= {"cpu": round(cpu - self._apart, 2), "loss": round(model.history_[-1]["loss"], 6)}
             row |= {"acc": round(clustering_accuracy(self.y, labels), 4), "nmi": round(nmi(self.y, labels), 4)}
             for key, value in row.items():
                 self.found[key].append(value)
         self.spent += time.perf_counter() - began
+        self._apart += time.process_time() - cpu
