@@ -26,7 +26,8 @@ class Curve:
     ----------
     found : dict
         Lists of one length: ``epoch``, counted over all phases; ``seconds`` since training began; ``cpu``, the
-        processor's seconds of all threads since the curve was made, which other work doesn't stretch; ``loss``, ``acc``, ``nmi``.
+        processor's seconds of all threads since the curve was made, which other work doesn't stretch; ``loss``,
+        ``acc``, ``nmi``.
     spent : float
         Seconds that the looking took.
 

@@ -78,7 +78,7 @@ def test_the_clock_of_a_curve_stands_still_while_it_looks(monkeypatch):
     monkeypatch.setattr(type(model), "predict", slow)
     model.fit(data.x[:200])
     assert curve.spent > 1.5 and curve.found["seconds"][-1] < model.seconds_ - 1.4
-    assert 0 < curve.found["cpu"][-1] and sorted(curve.found["cpu"]) == curve.found["cpu"]
+    assert curve.found["cpu"][-1] > 0 and sorted(curve.found["cpu"]) == curve.found["cpu"]
 
 
 def test_a_record_says_how_pure_the_groups_are_before_they_are_merged():
