@@ -69,7 +69,12 @@ def shape_of(x: NDArray, mu: NDArray) -> NDArray:
     return standardised((sign[:, None] * best).T[None])[0]
 
 
-def k_shape(x: NDArray, k: int, draw: np.random.Generator, max_iter: int = 50) -> tuple[float, NDArray[np.int64]]:
+def k_shape(
+    x: NDArray,
+    k: int,
+    draw: np.random.Generator,
+    max_iter: int = 50,
+) -> tuple[float, NDArray[np.int64]]:
     """Return the sum of distances to the nearest centroid, and the labels (n,).
 
     From one start.
@@ -92,7 +97,8 @@ def k_shape(x: NDArray, k: int, draw: np.random.Generator, max_iter: int = 50) -
     """
     labels, mu = draw.permutation(np.arange(len(x)) % k), np.zeros((k, *x.shape[1:]))
     for _ in range(max_iter):
-        mu = np.stack([shape_of(x[labels == j], mu[j]) if (labels == j).any() else mu[j] for j in range(k)])
+        pairs = zip((x[labels == j] for j in range(k)), mu, strict=True)
+        mu = np.stack([shape_of(own, old) if len(own) else old for own, old in pairs])
         apart = np.stack([aligned(x, each)[1] for each in mu])
         before, labels = labels, apart.argmin(axis=0)
         for j in {*range(k)} - {*labels.tolist()}:
