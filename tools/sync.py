@@ -36,7 +36,7 @@ if importlib.util.find_spec("dclib") is None:
 """
 )
 EXTRAS = {  # what a chapter needs that others do not, by its name
-    "features/pretrained_features": ["features"],
+    "features/pretrained_features": ["features", "images"],
     "applications/segmentation": ["images", "features"],
     "applications/text": ["text"],
     "applications/single_cells": ["cells"],
