@@ -553,6 +553,15 @@ def test_faces_of_a_matlab_file_stand_upright(tmp_path):
     assert found.name == "cmu-pie" and found.x.dtype == np.float32 and found.x.flags.c_contiguous
 
 
+def test_faces_of_the_usual_size_need_no_shape(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (10, 32, 32))
+    made = {"fea": images.swapaxes(1, 2).reshape(10, 1024).astype(np.uint8), "gnd": np.repeat([[1], [2]], 5, axis=0)}
+    scipy.io.savemat(tmp_path / "PIE_pose27.mat", made)
+    found = read_mat(tmp_path / "PIE_pose27.mat")
+    assert found.shape == (32, 32) and found.is_image
+    np.testing.assert_allclose(found.samples, images / 255, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
