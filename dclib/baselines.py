@@ -303,7 +303,6 @@ class OnSequences(ClusterMixin, BaseEstimator):
         Most rounds of one start.
     random_state
         Seed.
-
     """
 
     keeps_shape: ClassVar[bool] = True
@@ -322,10 +321,6 @@ class OnSequences(ClusterMixin, BaseEstimator):
             warnings.simplefilter("ignore")  # of what tslearn would like to have beside it
             self.labels_: NDArray[np.int64] = self._labels(x if x.ndim == 3 else x[..., None]).astype(np.int64)
         return self
-
-    def _how(self) -> dict[str, int]:
-        names = ("n_clusters", "n_init", "max_iter", "random_state")
-        return {name: getattr(self, name) for name in names}
 
 
 class KShape(OnSequences):
@@ -377,7 +372,8 @@ class DTWKMeans(OnSequences):
     def _labels(self, x: NDArray) -> NDArray:
         from tslearn.clustering import TimeSeriesKMeans
 
-        peer = TimeSeriesKMeans(**self._how(), metric="dtw", max_iter_barycenter=self.max_averaging)
+        own = {name: getattr(self, name) for name in ("n_clusters", "n_init", "max_iter", "random_state")}
+        peer = TimeSeriesKMeans(**own, metric="dtw", max_iter_barycenter=self.max_averaging)
         return peer.fit_predict(x.astype(np.float64))
 
 
