@@ -25,6 +25,7 @@ from dclib.results import CHECKOUT
 Row = dict
 WIDE, HIGH, FIRST, LAST = 640, 320, 2005, 2024  # of the chart: pixels, and the years on its axis
 LOWEST = 0.5  # what lies below is drawn on the edge
+CHARTS = {"mnist": "MNIST", "usps": "USPS", "mnist-test": "the test part of MNIST", "fashion-mnist": "Fashion-MNIST"}
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -41,6 +42,10 @@ def name(row: Row) -> str:
     if row["chapter"]:
         plain = f'<a href="../{row["chapter"]}.html">{escape(plain)}</a>'
     return " + ".join((plain, *map(escape, added)))
+
+
+def code(row: Row) -> str:
+    return f'<a href="{escape(row["link"])}">{Path(row["code"]).name}</a>' if row["code"] else ""
 
 
 def source(row: Row) -> str:
@@ -61,11 +66,14 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str], Callable[[Row], object]], ...] =
     ("Year", lambda r: str(r["year"]), lambda r: r["year"]),
     ("Family", lambda r: r["family"], lambda r: r["family"]),
     ("n", lambda r: number(r["n"], 0), lambda r: r["n"]),
+    ("Input", lambda r: r["input"], lambda r: r["input"]),
+    ("K given", lambda r: "yes" if r["k_given"] else "no", lambda r: r["k_given"]),
     ("Other data", lambda r: r["pretraining"], lambda r: r["pretraining"]),
     ("Profile", lambda r: r["profile"] or "", lambda r: r["profile"] or ""),
     ("Seconds", lambda r: number(r["seconds"], 0), lambda r: r["seconds"]),
     ("MiB", lambda r: number(r["memory"], 0), lambda r: r["memory"]),
     ("Weights", lambda r: number(r["weights"], 0), lambda r: r["weights"]),
+    ("Code", code, lambda r: r["code"] or ""),
     ("Source and notes", source, lambda r: r["source"].lower()),
 )
 FILTERS = (("data", "Data"), ("whose", "Whose figure"), ("family", "Family"))
@@ -102,7 +110,14 @@ def table(rows: list[Row]) -> str:
     return f'<div class="board-scroll" tabindex="0" role="region" aria-label="Leaderboard">{inner}</div>'
 
 
-def chart(rows: list[Row], data: str = "mnist") -> str:
+def charts(rows: list[Row]) -> str:
+    """The chart of the first data set, and those of the others behind a summary each."""
+    first, *others = CHARTS
+    folded = (f"<details><summary>The same on {CHARTS[data]}</summary>{chart(rows, data)}</details>" for data in others)
+    return chart(rows, first) + "".join(folded)
+
+
+def chart(rows: list[Row], data: str) -> str:
     """Accuracy on one data set against the year of the method: rings for what was published, dots for what is ours."""
     shown = [row for row in rows if row["data"] == data and row["acc"] is not None]
 
@@ -125,7 +140,7 @@ def chart(rows: list[Row], data: str = "mnist") -> str:
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{kind}"><title>{escape(words)}</title></circle>'
         )
-    label = f"Accuracy on {data} against the year in which the method was published, {len(shown)} figures"
+    label = f"Accuracy on {CHARTS[data]} against the year in which the method was published, {len(shown)} figures"
     key = '<span class="published">○ published</span> <span class="rerun">○ re-run by others</span>'
     key += f" <span>(below {LOWEST}: on the edge)</span>" if any(row["acc"] < LOWEST for row in shown) else ""
     key += ' <span class="ours">● measured for this book</span>'
@@ -160,8 +175,9 @@ class Leaderboard(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         for path in CHECKOUT.rglob("*.json"):
             self.env.note_dependency(str(path))
-        rows = board(CHECKOUT)
-        html = f'{chart(rows)}<div class="leaderboard">{controls(rows)}{table(rows)}</div>'
+        tree = f"{self.config.html_theme_options['repository_url']}/blob/main"
+        rows = [row | {"link": f"{tree}/{row['code']}"} for row in board(CHECKOUT)]
+        html = f'{charts(rows)}<div class="leaderboard">{controls(rows)}{table(rows)}</div>'
         paper = printed(rows, f"{self.config.html_baseurl}{self.env.docname}.html")
         return [
             nodes.raw("", f'{html}<script src="../_static/leaderboard.js" defer></script>', format="html"),

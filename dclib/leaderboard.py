@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from dclib.baselines import ON_FEATURES
-from dclib.results import ADDITIONS, RESULTS, Summary, published, records, scores_and_cost, shipped, spread, summarise
+from dclib.baselines import BASELINES, ON_FEATURES
+from dclib.methods import METHODS
+from dclib.results import RESULTS, Summary, published, records, scores_and_cost, shipped, spread, summarise
 
 SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published for the whole
+IMAGES = {"mnist", "mnist-10k", "mnist-test", "usps", "fashion-mnist", "cifar10", "stl10", "cmu-pie"}
+INPUTS = {"20newsgroups": "tf-idf", "pendigits": "pen strokes", **dict.fromkeys(IMAGES, "pixels")}  # else: sequences
+WITHOUT_K = {"umap-hdbscan"}  # finds the number of clusters by itself
 CHOSEN, RERUN = "†", "‡"
 LEGEND = (
     "Ours: mean ± sd over seeds, final epoch; NMI with the arithmetic mean. "
@@ -122,9 +126,10 @@ def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
         ``method``, ``name``, ``year``, ``family``, ``chapter``, ``data``, ``n``, ``whose`` (``"published"``,
         ``"re-run"`` or ``"ours"``), ``added`` to the paper's method, ``acc``, ``nmi``, ``ari`` and the standard
         deviation of each where it is known, ``seeds``, ``profile``, ``seconds``, ``memory``, ``weights``,
-        ``pretraining`` on other data, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had
-        a say, in a published figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set
-        and accuracy.
+        ``pretraining`` on other data, ``input``, ``k_given``, whether the number of clusters was, ``code``, the file of
+        the method here, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had a say, in a
+        published figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set and
+        accuracy.
     """
     facts = shipped("methods.json", folder)
     rows = [_of_others(row) for row in published(folder=folder)]
@@ -134,7 +139,15 @@ def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
     full = [empty | row | {key: facts[row["method"]][key] for key in ("year", "family", "chapter")} for row in rows]
     for row in full:
         row.setdefault("name", " + ".join((facts[row["method"]]["name"], *row["added"])))
+        row |= {"k_given": row["method"] not in WITHOUT_K, "code": code_of(row["method"])}
     return sorted(full, key=lambda row: (row["data"], -(row["acc"] or 0)))
+
+
+def code_of(method: str) -> str | None:
+    """Return the path of the file that a method is in, or ``None`` where the book has it from others only."""
+    if method in METHODS:
+        return f"dclib/methods/{method.replace('-', '_')}.py"
+    return "dclib/baselines.py" if method in BASELINES else None
 
 
 def _of_others(known: dict[str, Any]) -> dict[str, Any]:
@@ -147,6 +160,7 @@ def _of_others(known: dict[str, Any]) -> dict[str, Any]:
         "whose": "re-run" if known.get("rerun") else "published",
         "added": ["augmentation"] if known.get("augmented") else [],
         "pretraining": known.get("pretraining", "none"),
+        "input": known.get("input", INPUTS.get(known["data"], "sequences")),
         "acc_sd": float(np.std(runs, ddof=1)) if len(runs) > 1 else known.get("sd"),
         "seeds": len(runs) or None,
     }
@@ -158,7 +172,6 @@ def _of_ours(row: Summary) -> dict[str, Any]:
     for key in ("acc", "nmi", "ari"):
         mean, sd = getattr(row, key)
         scores |= {key: mean, f"{key}_sd": sd if np.isfinite(sd) else None}
-    others = [part for part in row.variant.split(",") if part and part.partition("=")[0] not in ADDITIONS]
     kept = {
         key: getattr(row, key) for key in ("method", "data", "n", "seeds", "profile", "seconds", "memory", "weights")
     }
@@ -169,7 +182,8 @@ def _of_ours(row: Summary) -> dict[str, Any]:
         "whose": "ours",
         "added": list(row.added),
         "pretraining": "ImageNet and its labels" if row.method in ON_FEATURES else "none",
+        "input": "frozen features" if row.method in ON_FEATURES else INPUTS.get(row.data, "sequences"),
         "source": "this book",
         "key": None,
     }
-    return kept | scores | about | {"note": ", ".join(others) or None, "chosen": row.chosen}
+    return kept | scores | about | {"note": ", ".join(row.changes) or None, "chosen": row.chosen}

@@ -78,6 +78,10 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "information_epochs": lambda value, _: "information of two views" if value else "",
     "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
 }
+# The same for a parameter that several methods share, and that the paper of one of them has otherwise.
+ADDITIONS_OF: dict[str, dict[str, Callable[[Any], str]]] = {
+    "dcn": {"weight": lambda value: f"λ = {value:g}" if value != 0.001 else ""},
+}
 # Settings that were found by accuracy, in runs that no table reports: methods, parameters, with what the names of the
 # data sets begin whose rows they concern, and how. A row that has them says so.
 FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
@@ -95,6 +99,8 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
         )
         for epochs in (15, 40)
     ),
+    ({"dac"}, {"pretrain_lr": 5e-4}, "", "rate and budget, after the curve of a reported seed of MNIST"),
+    ({"iic"}, {"pretrain_lr": 5e-4}, "", "the rate, on another seed of MNIST"),
     ({"rim"}, {"weight": 0.3}, "", "λ, on other seeds of docstrings"),
     ({*METHODS}, {"start": "spectral"}, "mnist", "two settings of the spectral start, on other seeds of MNIST"),
     ({"autoencoder-spectral", "features-spectral"}, {}, "mnist", "two settings of the graph, on other seeds of MNIST"),
@@ -153,6 +159,12 @@ class Summary:
         return bool(self.variant) and self.variant not in SHOWN
 
     @property
+    def changes(self) -> tuple[str, ...]:
+        """What of the variant is no addition: ``("epochs=30",)``."""
+        said = {*ADDITIONS, *ADDITIONS_OF.get(self.method, ())}
+        return tuple(part for part in self.variant.split(",") if part and part.partition("=")[0] not in said)
+
+    @property
     def name(self) -> str:
         """What a reader calls the row: the method, what was added to the paper's, and what else differs.
 
@@ -162,8 +174,7 @@ class Summary:
         if self.method in ("autoencoder-kmeans", "vae") and any(word.endswith(" start") for word in self.added):
             name = name.partition(" + ")[0]  # clustered otherwise
         words = " + ".join((name, *self.added))
-        others = [part for part in self.variant.split(",") if part and part.partition("=")[0] not in ADDITIONS]
-        return ", ".join((words, *others))
+        return ", ".join((words, *self.changes))
 
 
 def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
@@ -172,7 +183,10 @@ def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     own = {key: value for key, value in own.items() if key not in ALWAYS_ADDED}
     own |= {"augment": parameters.get("augment")} if method in METHODS and METHODS[method].viewed else {}
     keys = (key for key in ADDITIONS if key in parameters and parameters[key] != own.get(key, UNSET))
-    return tuple(filter(None, (ADDITIONS[key](parameters[key], parameters) for key in keys)))
+    words = [ADDITIONS[key](parameters[key], parameters) for key in keys]
+    special = ADDITIONS_OF.get(method, {})
+    words += [say(parameters[key]) for key, say in special.items() if key in parameters]
+    return tuple(filter(None, words))
 
 
 def found_by_accuracy(method: str, data: str, parameters: Mapping[str, Any]) -> str | None:
@@ -513,7 +527,7 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
         added=added(first["method"], first.get("parameters", {})),
         seeds=len(group),
         **{key: _mean_and_sd(group, key) for key in ("acc", "nmi", "ari")},
-        seconds=None if any(record.get("busy") for record in group) else _mean_and_sd(group, "seconds")[0],
+        seconds=None if any(record.get("busy", True) for record in group) else _mean_and_sd(group, "seconds")[0],
         memory=max(record["peak_memory_mib"] for record in group),
         weights=first.get("weights"),
         chosen=found_by_accuracy(first["method"], first["data"], first.get("parameters", {})),

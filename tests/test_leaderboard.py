@@ -19,7 +19,7 @@ AFFINE = {"parameters": {"augment": "RandomAffine()"}}
 
 def invented(seed: int, acc: float, **changes) -> dict:
     run = {"method": "dec", "data": "digits", "profile": "book", "variant": "", "seed": seed, "n": 1797}
-    cost = {"seconds": 2.0 + seed, "peak_memory_mib": 100.0 + seed, "device": "cpu"}
+    cost = {"seconds": 2.0 + seed, "busy": False, "peak_memory_mib": 100.0 + seed, "device": "cpu"}
     return run | {"acc": acc, "nmi": acc / 2, "ari": acc / 4} | cost | changes
 
 
@@ -85,6 +85,23 @@ def test_the_board_holds_every_row_with_the_same_fields():
     assert len(rows) - len(own) == len(results.published())
     assert all(row["year"] > 1950 and row["source"] and row["family"] for row in rows)
     assert rows == sorted(rows, key=lambda row: (row["data"], -row["acc"]))
+
+
+def test_the_board_says_what_a_point_was_whether_k_was_told_and_where_the_code_is():
+    rows, root = leaderboard.board(), results.CHECKOUT.parents[1]
+    assert all((root / row["code"]).is_file() for row in rows if row["code"])
+    assert {row["method"] for row in rows if not row["code"]} == {
+        "n2d",
+        "spc",
+        "scan",
+        "contrastive-clustering",
+        "turtle",
+    }
+    assert all(row["k_given"] for row in rows) and BASELINES.keys() >= leaderboard.WITHOUT_K
+    inputs = {(row["data"], row["method"]): row["input"] for row in rows}
+    assert inputs["mnist", "dec"] == "pixels" and inputs["mnist-test", "features-kmeans"] == "frozen features"
+    assert inputs["20newsgroups", "rim"] == "tf-idf" and inputs["arrowhead", "dtc"] == "sequences"
+    assert inputs["cifar10", "turtle"] == "CLIP and DINOv2 features"
 
 
 def test_the_board_says_what_was_added_and_how_labels_had_a_say():

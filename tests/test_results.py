@@ -24,7 +24,7 @@ def record() -> dict:
 
 def invented(seed: int, acc: float, **changes) -> dict:
     run = {"method": "dec", "data": "digits", "profile": "book", "variant": "", "seed": seed, "n": 1797}
-    cost = {"seconds": 2.0 + seed, "peak_memory_mib": 100.0 + seed, "device": "cpu"}
+    cost = {"seconds": 2.0 + seed, "busy": False, "peak_memory_mib": 100.0 + seed, "device": "cpu"}
     return run | {"acc": acc, "nmi": acc / 2, "ari": acc / 4} | cost | changes
 
 
@@ -175,9 +175,9 @@ def test_every_name_belongs_to_a_method():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_as_it_comes_has_nothing_added_and_for_images_the_augmentation(method):
     cls = METHODS[method]
-    own = ("groups merged by paths",) if method == "deepcluster" else ()
+    own = {"deepcluster": ("groups merged by paths",), "dcn": ("λ = 1",)}.get(method, ())
     assert results.added(method, cls().get_params()) == own
-    images = ("augmentation",) if cls.augmented and not cls.viewed else own
+    images = ("augmentation", *own) if cls.augmented and not cls.viewed else own
     assert results.added(method, cls.for_data(load("mnist-10k"), "book").get_params()) == images
 
 
@@ -286,11 +286,22 @@ def test_outside_a_checkout_the_books_records_are_read_and_ones_own_win(tmp_path
 def test_times_of_a_busy_machine_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     (row,) = results.summarise([invented(0, 0.5), invented(1, 0.5) | {"busy": True}])
     assert row.seconds is None and results.scores_and_cost(row)["s a run"] == "–"
+    older = invented(0, 0.5)
+    del older["busy"]  # the first records do not say
+    assert results.summarise([older])[0].seconds is None
     threads = torch.get_num_threads()
     for others, busy in ((0.9, False), (1.1, True)):
         monkeypatch.setattr(os, "getloadavg", lambda others=others: (threads + others, 0.0, 0.0))
         assert provenance.busy() is busy
     assert not provenance.busy(2)
+
+
+def test_a_weight_that_is_not_the_papers_is_named_and_no_change_on_top():
+    paper = METHODS["dcn"]().get_params() | {"weight": 0.001}
+    assert results.added("dcn", paper) == () and results.added("dcn", paper | {"weight": 0.1}) == ("λ = 0.1",)
+    how = {"method": "dcn", "variant": "epochs=3,weight=0.1", "parameters": paper | {"weight": 0.1}}
+    (row,) = results.summarise([invented(0, 0.5) | how])
+    assert row.name == "DCN + λ = 0.1, epochs=3" and row.changes == ("epochs=3",) and row.ablation
 
 
 def test_a_step_that_the_paper_lacks_is_named_unless_it_does_nothing():

@@ -85,6 +85,8 @@ class DCN(RefiningClusterer):
     **shared
         The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
+    The profile ``"paper"`` has the authors' λ; but no tied weights, and k-means is not run anew every ten epochs.
+
     Examples
     --------
     >>> from dclib import DCN, load
@@ -95,7 +97,7 @@ class DCN(RefiningClusterer):
     """
 
     profiles: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"optimizer": "adam", "lr": 1e-4, "update_interval": None, "tol": 0.0}
+        "paper": {"optimizer": "adam", "lr": 1e-4, "update_interval": None, "tol": 0.0, "weight": 0.001}
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {"weight": [WEIGHT], "start_count": [COUNT]}
 
