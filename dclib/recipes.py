@@ -7,6 +7,7 @@ from dclib.checks import one_of
 from dclib.methods import METHODS
 from dclib.plots import ScoreTable
 from dclib.results import added
+from dclib.training import RESTART_SAMPLE
 
 ROWS = ("network", "pretraining", "start", "second phase", "mini-batch", "settings", "added")
 STACKED = "layer by layer with dropout, 50,000 steps each, then 100,000 steps together; SGD"
@@ -81,7 +82,7 @@ PAPER: dict[str, dict[str, str]] = {
         "network": "D–500–500–2000–10, ReLU; a head for the mean, one for the log variance",
         "pretraining": "a stacked autoencoder, as DEC's; released as weights only",
         "start": "diagonal Gaussian mixture on the codes, equal weights",
-        "second phase": "3,000 epochs on MNIST; Adam 2e-3 for both, ×0.9 every 10 epochs, down to 2e-4",
+        "second phase": "3,000 epochs on MNIST; Adam 2e-3 for both (code: ε 1e-4), ×0.9 every 10 epochs, to 2e-4",
         "mini-batch": "100",
         "settings": "responsibilities of densities + 1e-10 in the released code (Jiang et al. 2017)",
     },
@@ -217,6 +218,8 @@ def ours(method: str, profile: str) -> dict[str, str]:
 def _start(how: Mapping[str, Any]) -> str:
     if how["start"] == "linkage":
         return "complete linkage by the dissimilarity"
+    if how["start"] == "mixture":  # restarts are k-means'; the mixture is fitted once, from where the best ends
+        return f"mixture on at most {RESTART_SAMPLE:,} codes, from the best of {how['n_init']} runs of k-means"
     return f"{how['start'].replace('kmeans', 'k-means')} on all codes, {how['n_init']} restarts"
 
 

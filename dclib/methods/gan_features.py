@@ -69,6 +69,9 @@ class GANFeatures(AdversarialClusterer):
     -----
     Derived in :doc:`/notebooks/generative/gan_features`.
 
+    The profile ``"paper"`` has the rates and the noise of Radford et al. 2016: 2e-4 for both players, 100 numbers.
+    ``"book"`` and ``"full"`` have the defaults, which are InfoGAN's: 1e-3 for the generator, and 62 numbers.
+
     Examples
     --------
     >>> from dclib import GANFeatures, load
@@ -79,6 +82,7 @@ class GANFeatures(AdversarialClusterer):
     """
 
     wiring: ClassVar[str] = "leaky ReLU, batch norm; the generator mirrors it"
+    profiles: ClassVar[dict[str, dict[str, Any]]] = {"paper": {"generator_lr": 2e-4, "noise_dim": 100}}
     first_phase: ClassVar[tuple[str, ...]] = ("generator_lr", "critic_norm", "noise_dim")
     _parameter_constraints: ClassVar[dict[str, list]] = {"noise_dim": [COUNT], "critic_norm": ["boolean", None]}
 

@@ -118,7 +118,10 @@ class InfoGAN(Answers, AdversarialClusterer):
         self.install("reader", "new_reader", self.width_)
 
     def new_reader(self, width: int) -> nn.Module:
-        """Return Q: layers from features to the logits of c and the means of the numbers."""
+        """Return Q: layers from features to the logits of c and the means of the numbers.
+
+        The released code has batch normalisation in the first of them; here there is none.
+        """
         n_out = self.n_clusters + self.n_codes
         return nn.Sequential(nn.Linear(width, 128), nn.LeakyReLU(SLOPE), nn.Linear(128, n_out))
 

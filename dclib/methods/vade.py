@@ -116,6 +116,10 @@ class VaDE(VAE, RefiningClusterer):
     -----
     Derived in :doc:`/notebooks/generative/vade`.
 
+    The profile ``"paper"`` deviates in the second phase: both learning rates stay at 0.002, and Adam has its usual ε of
+    1e-8. The released code multiplies the rates by 0.9 every ten epochs, down to 2e-4, and has ε = 1e-4. The
+    autoencoder of the start was released as weights only; 50 epochs of Adam are ours.
+
     Examples
     --------
     >>> from dclib import VaDE, load

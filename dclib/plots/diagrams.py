@@ -185,7 +185,7 @@ DIAGRAMS: dict[str, Diagram] = {
     "vae": Diagram(
         _variational(
             ("KL", Node(5.2, 0.2, "$KL(q(z|x)\\,\\|\\,N(0,I))$", "loss")),
-            ("gmm", Node(4, -0.7, "mixture on all $\\tilde{\\mu}$,\nafterwards", "held")),
+            ("gmm", Node(4, -0.7, "mixture on $\\tilde{\\mu}$,\nafterwards", "held")),
             ("c", Node(5.4, -0.7, "clusters")),
         ),
         [*SAMPLED, ("q", "KL"), ("q", "gmm", "stop"), ("gmm", "c", "stop")],

@@ -112,3 +112,10 @@ def test_images_come_as_images():
     noise = np.random.default_rng(0).random((30, 7, 9))
     odd = GANFeatures(3, hidden=(3, 4, 5), latent_dim=8, pretrain_epochs=1, random_state=0).fit(noise)
     assert odd.sample(2).shape == (2, 7, 9)
+
+
+def test_the_papers_profile_has_the_papers_rates_and_noise():
+    paper, book = (GANFeatures.as_written(name) for name in ("paper", "book"))
+    assert paper["pretrain_lr"] == paper["generator_lr"] == 2e-4 and paper["noise_dim"] == 100
+    assert not {"generator_lr", "noise_dim"} & book.keys()
+    assert "generator_lr" not in InfoGAN.as_written("paper")  # its own is 1e-3, the default
