@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dclib import DCN, DEC, AutoencoderKMeans
+from dclib import DBC, DCN, DEC, DEPICT, AutoencoderKMeans
 from dclib.data import Dataset
 from dclib.methods import METHODS
 from dclib.profiles import by_profile
@@ -74,6 +74,14 @@ def test_a_paper_may_have_other_settings_for_a_data_set():
     assert AutoencoderKMeans.settings("paper", data_of("usps"))["pretrain_epochs"] == 50
     assert DCN.settings("paper", data_of("usps"))["update_interval"] is None, "a method's own comes last"
     assert DEC.settings("paper")["pretrain_epochs"] == 300 and DEC.settings("full", data_of("usps"))["tol"] == 0
+
+
+def test_a_budget_in_epochs_takes_the_place_of_one_in_steps():
+    depict = DEPICT.settings("paper", data_of("usps"))
+    assert (depict["hidden"], depict["pretrain_epochs"], depict["epochs"]) == ((50, 50), 4_000, 4_000)
+    assert depict["pretrain_lr"] == depict["lr"] == 1e-4 and "refine_steps" not in DEPICT.as_written("paper")
+    convdec = DBC.settings("paper", data_of("usps"))
+    assert convdec["hidden"] == (32, 64, 128) and convdec["pretrain_epochs"] == 500
 
 
 def test_paper_augments_no_image():

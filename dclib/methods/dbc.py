@@ -70,13 +70,17 @@ class DBC(DEC):
     power
         a, the power of the target.
     balance
-        Divide the target by cluster size, as DEC does; the paper's target is probably the one without.
+        Divide the target by cluster size, as DEC does; the paper's target is probably the one without. It helps groups
+        of like size, and moves border points of unequal ones to the smaller group.
     batch_norm
         Normalise each channel before each ReLU.
     pretrain_epochs, epochs
         As in :class:`~dclib.methods.dec.DEC`, and shorter: a convolution costs more and needs fewer.
     **shared
         The parameters of :class:`~dclib.methods.dec.DEC`.
+
+    The recipe of DBC's authors is not known to us. The profile ``"paper"`` is that of ConvDEC, the same idea, by Guo et
+    al. (2018), whose figures stand beside ours.
 
     Examples
     --------
@@ -93,6 +97,16 @@ class DBC(DEC):
         "quick": {"hidden": (8,)},
         "book": {"pretrain_steps": 1_000, "refine_steps": 800},
         "full": {"pretrain_steps": 6_000, "refine_steps": 2_000},
+        "paper": {
+            "hidden": (32, 64, 128),
+            "batch_norm": False,
+            "pretrain_epochs": 500,
+            "pretrain_optimizer": "adam",
+            "pretrain_lr": 1e-3,
+            "optimizer": "adam",
+            "lr": 1e-3,
+        },
+        "paper, usps": {"pretrain_epochs": 500},
     }
     first_phase: ClassVar[tuple[str, ...]] = ("batch_norm",)
     _parameter_constraints: ClassVar[dict[str, list]] = {
