@@ -1,5 +1,6 @@
 """VaDE's formulas against enumeration, Monte Carlo and scikit-learn; its second phase and its samples."""
 
+import copy
 import math
 
 import numpy as np
@@ -141,6 +142,25 @@ def test_the_score_is_higher_on_points_like_those_it_was_trained_on():
     model = VaDE(4, **SMALL).fit(X)
     assert model.score_samples(X).mean() > model.score_samples(X + 20).mean() + 10
     np.testing.assert_allclose(model.score_samples(X)[:10], model.score_samples(X[:10]), rtol=1e-4)
+
+
+def test_the_score_is_the_bound_of_draws_that_share_no_code_with_it():
+    model = VaDE(4, **SMALL).fit(X)
+    network, x = copy.deepcopy(model.network_).double(), torch.as_tensor((X[:20] - model.offset_) / model.scale_)
+    with torch.no_grad():
+        mean, log_factor = network.encoder(x).chunk(2, dim=1)
+        q = Independent(Normal(mean, ((log_factor + network.log_unit) / 2).exp()), 1)
+        torch.manual_seed(1)
+        z, others = q.sample((4000,)), q.sample((4000,))
+        components = Independent(Normal(network.centroids, (network.log_vars / 2).exp()), 1)
+        log_pi = network.logits.log_softmax(dim=0)
+        log_gamma = (log_pi + components.log_prob(z[:, :, None])).log_softmax(dim=2)
+        expected = log_pi + components.log_prob(others[:, :, None]).mean(dim=0)  # E_q log p(z, c), (20, 4)
+        prior = (log_gamma.exp() * (expected - log_gamma)).sum(dim=2)
+        seen = Normal(network.decoder(z), network.log_noise.exp()).log_prob(x).sum(dim=2)
+        bound = (seen + prior - q.log_prob(others).mean(dim=0)).mean(dim=0).numpy()
+    score = model.score_samples(X[:20], draws=4000)
+    np.testing.assert_allclose(score, bound - X.shape[1] * math.log(model.scale_), atol=0.15)
 
 
 def test_settings_of_the_paper():
