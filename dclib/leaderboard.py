@@ -178,7 +178,7 @@ def _of_ours(row: Summary) -> dict[str, Any]:
     if row.method in ON_FEATURES:
         kept["weights"] = row.weights or None  # the first records do not have them
     about = {
-        "name": row.name.split(",")[0],
+        "name": row.with_additions,
         "whose": "ours",
         "added": list(row.added),
         "pretraining": "ImageNet and its labels" if row.method in ON_FEATURES else "none",

@@ -170,11 +170,15 @@ class Summary:
 
         ``"DEC + augmentation + spectral start, epochs=30"``. Without a ``+`` nothing was added.
         """
+        return ", ".join((self.with_additions, *self.changes))
+
+    @property
+    def with_additions(self) -> str:
+        """The name without what else differs: ``"DEC + augmentation + spectral start"``."""
         name = NAMES.get(self.method, self.method)
         if self.method in ("autoencoder-kmeans", "vae") and any(word.endswith(" start") for word in self.added):
             name = name.partition(" + ")[0]  # clustered otherwise
-        words = " + ".join((name, *self.added))
-        return ", ".join((words, *self.changes))
+        return " + ".join((name, *self.added))
 
 
 def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:

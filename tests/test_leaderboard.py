@@ -107,6 +107,7 @@ def test_the_board_says_what_a_point_was_whether_k_was_told_and_where_the_code_i
 def test_the_board_says_what_was_added_and_how_labels_had_a_say():
     rows, facts = leaderboard.board(), results.shipped("methods.json")
     assert all((" + " in row["name"].removeprefix(facts[row["method"]]["name"])) == bool(row["added"]) for row in rows)
+    assert any(row["name"].endswith("10,000 points merged + information of two views") for row in rows), "a comma stays"
     (xie,) = [r for r in rows if r["key"] == "xie2016unsupervised" and (r["method"], r["data"]) == ("dec", "mnist")]
     assert "best of nine" in xie["chosen"] and xie["whose"] == "published" and xie["added"] == []
     (trials,) = [r for r in rows if r["key"] == "guo2020keras" and (r["method"], r["data"]) == ("dec", "mnist")]
