@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
+from torch.multiprocessing import ProcessRaisedException
 
 from dclib import DCN, DEC, DEPICT, parallel, results
 from dclib.augment import RandomAffine
@@ -80,7 +82,16 @@ def test_a_file_is_read_where_it_is(tmp_path):
 
 def spawn(work, folder: Path, port: int, processes: int, *arguments) -> list[dict]:
     """Run ``work`` in several processes, as ``torchrun`` would; return what each returned."""
-    torch.multiprocessing.spawn(_in_process, (work, str(folder), port, processes, arguments), nprocs=processes)
+    for attempts_left in (2, 1, 0):
+        try:
+            torch.multiprocessing.spawn(_in_process, (work, str(folder), port, processes, arguments), nprocs=processes)
+            break
+        except ProcessRaisedException as error:  # between the choice of the port and its use somebody else took it
+            if "EADDRINUSE" not in str(error) or not attempts_left:
+                raise
+            with socket.socket() as other:
+                other.bind(("127.0.0.1", 0))
+                port = other.getsockname()[1]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
 
 
