@@ -80,8 +80,8 @@ class IIC(AnsweringClusterer):
         makes the second view; without it the method has little to go by.
 
     The profile ``"full"`` has a quarter of the usual learning rate, after a look at accuracies of seeds that no table
-    reports, and a quarter of the steps, for time. ``"paper"`` has stride 2 in the place of pooling, one view of a point in the
-    place of five, and heads that take turns by steps in the place of epochs.
+    reports, and a quarter of the steps, for time. ``"paper"`` has stride 2 in the place of pooling, one view of a point
+    in the place of five, and heads that take turns by steps in the place of epochs.
 
     Attributes
     ----------
