@@ -33,6 +33,7 @@ FOLDED = re.compile(r"<details>.*?</details>", re.S)
 CITATION, LINK = re.compile(r" ?\[\[[^\]]*\]\([^)]*\)\]"), re.compile(r"\[([^\[\]]*)\]\([^)]*\)")
 MATH = re.compile(r"\$\$.*?\$\$", re.S)
 ITEMS = re.compile(r"(?:^(?:[-*]|\d+\.) .+(?:\n(?!\n|[-*] |\d+\. ).+)*\n?)+", re.M)
+TOGETHER = re.compile(r" ± |\d+ of \d+ seeds")  # what a narrow column would break in two lines
 KEPT = ("image/png", "text/markdown", "text/plain")  # no films: a slide is a picture
 REVEAL = Path(sphinx_revealjs.__file__).parent / "_static" / "revealjs"
 
@@ -76,7 +77,7 @@ def code_cell(cell: NotebookNode, shown: str) -> NotebookNode:
     for output in cell.outputs if shown == "output" else []:
         kind = next((kind for kind in KEPT if kind in output.get("data", {})), None)
         if kind:
-            text = output.data[kind].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+            text = TOGETHER.sub(lambda match: match[0].replace(" ", "\N{NO-BREAK SPACE}"), output.data[kind])
             outputs.append(nbformat.from_dict({"output_type": "display_data", "metadata": {}, "data": {kind: text}}))
     if shown == "output" and not outputs:
         raise ValueError(f"cell {cell.id} has no picture or table")
