@@ -15,6 +15,7 @@ SUBSET_OF = {"mnist-10k": "mnist"}  # beside these stand the figures published f
 IMAGES = {"mnist", "mnist-10k", "mnist-test", "usps", "fashion-mnist", "cifar10", "stl10", "cmu-pie"}
 INPUTS = {"20newsgroups": "tf-idf", "pendigits": "pen strokes", **dict.fromkeys(IMAGES, "pixels")}  # else: sequences
 WITHOUT_K = {"umap-hdbscan"}  # finds the number of clusters by itself
+CALLED = {"k-shape": "dclib/shapes.py"}  # where the work is done, if not in the baseline itself
 CHOSEN, RERUN = "†", "‡"
 LEGEND = (
     "Ours: mean ± sd over seeds, final epoch; NMI with the arithmetic mean. "
@@ -147,7 +148,7 @@ def code_of(method: str) -> str | None:
     """Return the path of the file that a method is in, or ``None`` where the book has it from others only."""
     if method in METHODS:
         return f"dclib/methods/{method.replace('-', '_')}.py"
-    return "dclib/baselines.py" if method in BASELINES else None
+    return CALLED.get(method, "dclib/baselines.py") if method in BASELINES else None
 
 
 def _of_others(known: dict[str, Any]) -> dict[str, Any]:

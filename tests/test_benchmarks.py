@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import budgets, common, measure, peer_worker, peers, processes, profile_step, scale
+from benchmarks import budgets, common, from_classes, measure, peer_worker, peers, processes, profile_step, scale
 from dclib import cli, results
 from dclib.baselines import BASELINES, ON_FEATURES
 from dclib.data import Dataset, load
-from dclib.methods import METHODS
+from dclib.methods import IMSAT, METHODS
+from dclib.metrics import clustering_accuracy
 from dclib.networks import mlp_autoencoder
 
 ON_LINUX = Path("/proc/self/status").exists()
@@ -376,3 +377,12 @@ def test_a_row_that_fails_does_not_stop_the_others_and_is_named(monkeypatch, cap
     assert [words[1] for words in asked] == [*measure.ONE_CODE]
     assert capsys.readouterr().out.splitlines()[-1] == "failed: pendigits paper dec {} seed 3"
     assert measure.main(["--data", "pendigits", "--parts", "baselines", "--seeds", "3"]) == 0
+
+
+def test_a_taught_network_begins_at_the_classes() -> None:
+    points = load("digits")
+    how = {"hidden": (64,), "latent_dim": 64, "pretrain_epochs": 1, "device": "cpu"}
+    found = from_classes.measure("imsat", points, 0, **how)
+    plain = IMSAT(10, **how, random_state=0).fit(points.x)
+    assert found["curve"]["epoch"] == [1] and "profile" in found
+    assert found["curve"]["acc"][0] > 0.8 > clustering_accuracy(points.y, plain.labels_)
