@@ -27,7 +27,7 @@ def entropy(p: Tensor) -> Tensor:
     -----
     Derived in :doc:`/notebooks/direct/imsat`.
     """
-    return torch.special.entr(p).sum(dim=-1)
+    return torch.special.entr(p.clamp_min(1e-30)).sum(dim=-1)  # slope ∞ at 0
 
 
 def divergence(logits: Tensor, moved: Tensor) -> Tensor:

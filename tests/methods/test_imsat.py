@@ -22,7 +22,15 @@ def test_entropy_and_divergence_are_sums():
     p, q = one.softmax(dim=1), other.softmax(dim=1)
     torch.testing.assert_close(entropy(p), -(p * p.log()).sum(dim=1))
     torch.testing.assert_close(divergence(one, other), (p * (p / q).log()).sum(dim=1))
-    assert entropy(torch.tensor([1.0, 0.0])) == 0 and float(divergence(one, one).abs().max()) == 0
+    assert entropy(torch.tensor([1.0, 0.0])) < 1e-20 and float(divergence(one, one).abs().max()) == 0
+
+
+def test_answers_that_are_certain_have_a_slope():
+    logits = torch.tensor([[300.0, 0.0, -300.0], [0.0, 300.0, -300.0]], requires_grad=True)
+    p = logits.softmax(dim=1)
+    assert (p == 0).any()
+    (slope,) = torch.autograd.grad(entropy(p).mean() - entropy(p.mean(dim=0)), logits)
+    assert torch.isfinite(slope).all()
 
 
 def test_unit_makes_points_of_any_shape_one_long():
