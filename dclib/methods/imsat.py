@@ -85,7 +85,8 @@ class IMSAT(AnsweringClusterer):
 
     The profile ``"full"`` has the steps of eight epochs of MNIST, for time. ``"paper"`` leaves three details of the
     released code out: its weights begin smaller (standard deviation √0.1 over the root of the inputs, 0.01 in the last
-    layer), its ξ is in pixels from −1 to 1, which makes 15 of the 10 on MNIST, and its radius counts one neighbour more.
+    layer), its ξ is for pixels from −1 to 1 (on MNIST that makes 15 of the 10), and its radius counts one neighbour
+    more.
 
     Notes
     -----
