@@ -1,7 +1,7 @@
 """Where a loss wants to be: a network that was taught the classes goes on with the method's own loss.
 
 The labels are read, so this is a diagnosis and no row of any table. If the loss is above that of a run from random
-weights after as many epochs, then the loss gives no reason to prefer the classes, and no better search would find them.
+weights after as many epochs, then the loss gives no reason to prefer the classes.
 """
 
 import argparse

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from dclib.networks import mlp_autoencoder
 from dclib.phases import Batch, update
 from dclib.training import fit_kmeans
 from tests import test_engine as toys
+from tests.conftest import unused_port
 
 SMALL = ("hidden=[64]", "pretrain_epochs=15", "epochs=5", "start=spectral", "augment=null")
 
@@ -89,9 +89,7 @@ def spawn(work, folder: Path, port: int, processes: int, *arguments) -> list[dic
         except ProcessRaisedException as error:  # between the choice of the port and its use somebody else took it
             if "EADDRINUSE" not in str(error) or not attempts_left:
                 raise
-            with socket.socket() as other:
-                other.bind(("127.0.0.1", 0))
-                port = other.getsockname()[1]
+            port = unused_port()
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
 
 

@@ -84,7 +84,7 @@ class IMSAT(AnsweringClusterer):
         is given up.
 
     The profile ``"full"`` has the steps of eight epochs of MNIST, for time. ``"paper"`` leaves three details of the
-    released code out: its weights begin smaller (standard deviation √0.1 over the root of the inputs, 0.01 in the last
+    released code out: its weights begin smaller (standard deviation √(0.1 / inputs), 0.01 / √inputs in the last
     layer), its ξ is for pixels from −1 to 1 (on MNIST that makes 15 of the 10), and its radius counts one neighbour
     more.
 
