@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   dclib run dec --data mnist-10k --seeds 0-4        five runs, five records, one summary
   dclib run dec --data mnist --profile full         longer, on all 70,000 digits
   dclib run dec --data digits --set epochs=20 --set hidden=[64]
+  dclib run dac --data mnist --restarts 3           three runs a seed; the one of least loss counts
   torchrun --nproc-per-node 2 -m dclib run dec      the same, shared by two processes
   dclib data list                                   what there is, and what is already here
   dclib data get mnist                              download now, so that training can go offline
@@ -82,6 +83,19 @@ def setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def restarts(text: str) -> int:
+    """Read how often a seed is trained, at least once.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If the text is anything else.
+    """
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"restarts {text!r} are not a whole number, 1 or more")
+    return int(text)
+
+
 def _range(text: str) -> range:
     first, dash, last = text.strip().partition("-")
     return range(int(first), int(last if dash else first) + 1)
@@ -129,6 +143,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep networks after the first phase here; methods that share it train it once",
     )
+    parser.add_argument(
+        "--restarts", type=restarts, default=1, metavar="N", help="train N times a seed and keep the run of least loss"
+    )
     parser.add_argument("--curve", action="store_true", help="record the accuracy after each epoch too")
     parser.add_argument("--again", action="store_true", help="run seeds whose record is already there")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -167,19 +184,40 @@ def _run_seeds(options: argparse.Namespace) -> int:
 
     first = parallel.rank() == 0  # of several processes, one speaks and writes
     for seed in options.seeds:
-        with parallel.together():  # machines may share no disk: what the first one finds on its own is what counts
-            record, why = parallel.told_by_first(_recorded(options, seed) if first else None)
-        when = f"recorded on {record['when'][:10]}, " if record else ""
-        if why and first:
-            print(f"seed {seed}: {why}; running again", flush=True)
-        if record is None:
-            record = _train(options, seed, first)
+        record, when = _record(options, seed, first)
         if first:
             scores = "  ".join(f"{key.upper()} {record[key]:.4f}" for key in ("acc", "nmi", "ari"))
             print(f"seed {seed}: {when}{scores}  {record['seconds']:.1f} s", flush=True)
     if first:
         _print_summary(options)
     return 0
+
+
+def _record(options: argparse.Namespace, seed: int, first: bool) -> tuple[dict[str, Any], str]:
+    """Return the record of a seed, and when it was written if it was there: else train it."""
+    from dclib import parallel
+
+    with parallel.together():  # machines may share no disk: what the first one finds on its own is what counts
+        record, why = parallel.told_by_first(_recorded(options, seed) if first else None)
+    if record:
+        return record, f"recorded on {record['when'][:10]}, "
+    if why and first:
+        print(f"seed {seed}: {why}; running again", flush=True)
+    return (_train if options.restarts == 1 else _train_often)(options, seed, first), ""
+
+
+def _train_often(options: argparse.Namespace, seed: int, first: bool) -> dict[str, Any]:
+    """Run one seed from several random states; the record is of the run of least loss, the others lie in a folder."""
+    from dclib import results
+
+    once = argparse.Namespace(**vars(options) | {"restarts": 1})
+    aside = argparse.Namespace(**vars(once) | {"out": _folder(options) / "restarts"})
+    states = results.random_states(seed, options.restarts)
+    runs = [_record(once if state == seed else aside, state, first)[0] for state in states]
+    record = results.of_least_loss(runs)
+    if first:
+        results.save(record, _folder(options))
+    return record
 
 
 def _train(options: argparse.Namespace, seed: int, first: bool) -> dict[str, Any]:
@@ -231,18 +269,23 @@ def _folder(options: argparse.Namespace) -> Path:
     return options.out or results.RESULTS
 
 
+def _variant(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what tells a row from the method's plain one: the parameters asked for, and restarts."""
+    return dict(options.parameters) | ({"restarts": options.restarts} if options.restarts > 1 else {})
+
+
 def _path(options: argparse.Namespace, seed: int) -> Path:
     """Return where the record of a seed belongs; beside it lies the checkpoint of a run that was broken off."""
     from dclib import results
 
-    named = results.identity(options.method, options.data, seed, options.profile, **dict(options.parameters))
+    named = results.identity(options.method, options.data, seed, options.profile, **_variant(options))
     return results.record_path(named, _folder(options))
 
 
 def _print_summary(options: argparse.Namespace) -> None:
     from dclib import results
 
-    named = results.identity(options.method, options.data, 0, options.profile, **dict(options.parameters))
+    named = results.identity(options.method, options.data, 0, options.profile, **_variant(options))
     same = {key: named[key] for key in results.RUN}
     for row in results.summarise(results.records(_folder(options), **same)):
         scores = "  ".join(f"{key.upper()} {results.spread(getattr(row, key))}" for key in ("acc", "nmi", "ari"))

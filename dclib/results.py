@@ -31,6 +31,7 @@ SHIPPED = Path(__file__).parent / "records"  # an installed package brings the b
 RUN = ("data", "method", "profile", "variant")  # what the seeds of one row share
 INCIDENTAL = ("callback", "checkpoint", "device", "memory", "pretrained", "verbose")  # how to run, not what
 UNSET = "unset"
+NEXT_STATE = 1_000  # from one random state of a seed's restarts to the next: other rows have small ones
 
 NAMES = {
     "gmm": "PCA + GMM",
@@ -64,6 +65,7 @@ SHOWN = {
     "augment=None,count_small=False",
     "count_small=False,information_epochs=15,n_merged=10000",
     "count_small=False,information_epochs=40",
+    "restarts=3",
 }
 # What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on and
 # not what the method has by itself.
@@ -76,6 +78,7 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "count_small": lambda value, _: "small clusters absorbed" if not value else "",
     "n_merged": lambda value, _: f"{value:,} points merged" if value else "",
     "information_epochs": lambda value, _: "information of two views" if value else "",
+    "restarts": lambda value, _: f"least loss of {value} runs",
     "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
 }
 # The same for a parameter that several methods share, and that the paper of one of them has otherwise.
@@ -272,6 +275,40 @@ def run(
     }
 
 
+def random_states(seed: int, restarts: int) -> list[int]:
+    """Return the ``random_state`` of each of a seed's runs; the first is the seed."""
+    return [seed + NEXT_STATE * i for i in range(restarts)]
+
+
+def of_least_loss(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one record of several runs of a seed: the run whose final loss is least, with the time of all.
+
+    The choice reads no label. The record says in ``losses`` what all of them ended at, and in ``kept`` which run it is,
+    by its ``random_state``.
+
+    Raises
+    ------
+    ValueError
+        If a run has no loss, as a baseline's has none.
+    """
+    first, losses = runs[0], [record["loss"] for record in runs]
+    if None in losses:
+        raise ValueError(f"'{first['method']}' has no loss to choose a run by.")
+    best = runs[int(np.argmin(losses))]
+    parts = [*filter(None, first["variant"].split(",")), f"restarts={len(runs)}"]
+    whole = {"restarts": len(runs), "random_state": first["parameters"]["random_state"]}
+    return best | {
+        "variant": ",".join(sorted(parts)),
+        "seed": first["seed"],
+        "kept": best["seed"],
+        "losses": losses,
+        "seconds": round(sum(record["seconds"] for record in runs), 2),
+        "busy": any(record["busy"] for record in runs),
+        "peak_memory_mib": max(record["peak_memory_mib"] for record in runs),
+        "parameters": best["parameters"] | whole,
+    }
+
+
 def in_its_shape(model: ClusterMixin, points: Dataset) -> NDArray:
     """Return points as a method reads them: rows (n, D), or in their own shape if they are sequences to it.
 
@@ -334,7 +371,8 @@ def changes(record: dict[str, Any], **parameters: Any) -> dict[str, tuple[Any, A
     """
     model = make(record["method"], load(record["data"]), record["seed"], record["profile"], **parameters)
     now = json.loads(json.dumps(_plain(model.get_params(deep=False)))) | {"dclib": provenance.own_version()}
-    then = record["parameters"] | {"dclib": record["dclib"]}
+    then = {key: value for key, value in record["parameters"].items() if key != "restarts"}
+    then |= {"dclib": record["dclib"]}
     sides = {
         name: (then.get(name, UNSET), now.get(name, UNSET)) for name in ["dclib", *sorted({*now, *then} - {"dclib"})]
     }

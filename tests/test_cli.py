@@ -10,6 +10,7 @@ import pytest
 from dclib import __version__, cli, provenance
 from dclib.baselines import BASELINES
 from dclib.methods import METHODS
+from dclib.results import records, summarise
 
 
 @pytest.fixture
@@ -243,3 +244,30 @@ def test_a_run_on_a_busy_machine_has_no_time_in_the_summary(tmp_path, capsys, mo
     monkeypatch.setattr(provenance, "busy", lambda *_: True)
     assert cli.main(["run", "k-means", *FAST, "--out", str(tmp_path)]) == 0
     assert "1 seed: ACC" in (said := capsys.readouterr().out) and "s a run" not in said
+
+
+def test_restarts_keep_the_run_of_least_loss_with_the_time_of_all(run, tmp_path):
+    arguments = ("run", "dac", *FAST, "--seeds", "0", "--out", str(tmp_path))
+    assert run(*arguments, "--restarts", "2")[0] == 0
+    (path,) = tmp_path.glob("digits/dac/*restarts=2*.json")
+    record = json.loads(path.read_text())
+    paths = (next(place.glob("digits/dac/quick-seed*.json")) for place in (tmp_path, tmp_path / "restarts"))
+    runs = [json.loads(place.read_text()) for place in paths]
+    best = min(runs, key=lambda one: one["loss"])
+    assert [one["seed"] for one in runs] == [0, 1000] and record["losses"] == [one["loss"] for one in runs]
+    assert (record["seed"], record["kept"], record["acc"]) == (0, best["seed"], best["acc"])
+    assert record["seconds"] == pytest.approx(sum(one["seconds"] for one in runs))
+    assert "recorded on" in run(*arguments, "--restarts", "2")[1]
+    (row,) = (row for row in summarise(records(tmp_path)) if "restarts" in row.variant)
+    assert row.name == "DAC + augmentation + least loss of 2 runs" and row.seeds == 1
+
+
+def test_restarts_need_a_loss_to_choose_by(run, tmp_path):
+    code, _, err = run("run", "k-means", *FAST, "--restarts", "2", "--out", str(tmp_path))
+    assert code == 2 and "no loss" in err
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two"])
+def test_restarts_that_are_none_are_refused(run, text):
+    code, _, err = run("run", "dac", f"--restarts={text}", *FAST)
+    assert code == 2 and "1 or more" in err
