@@ -44,6 +44,10 @@ def name(row: Row) -> str:
     return " + ".join((plain, *map(escape, added)))
 
 
+def beside(row: Row) -> str:
+    return ", ".join((*row["added"], *row["otherwise"]))
+
+
 def code(row: Row) -> str:
     return f'<a href="{escape(row["link"])}">{Path(row["code"]).name}</a>' if row["code"] else ""
 
@@ -59,6 +63,7 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str], Callable[[Row], object]], ...] =
     ("Method and additions", name, lambda r: r["name"].lower()),
     ("Whose figure", lambda r: r["whose"], lambda r: r["whose"]),
     ("Data", lambda r: r["data"], lambda r: r["data"]),
+    ("Beside the paper's", lambda r: escape(beside(r) or "nothing"), beside),
     ("ACC", lambda r: score(r, "acc"), lambda r: r["acc"]),
     ("NMI", lambda r: score(r, "nmi"), lambda r: r["nmi"]),
     ("ARI", lambda r: score(r, "ari"), lambda r: r["ari"]),
@@ -70,7 +75,7 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str], Callable[[Row], object]], ...] =
     ("K given", lambda r: "yes" if r["k_given"] else "no", lambda r: r["k_given"]),
     ("Other data", lambda r: r["pretraining"], lambda r: r["pretraining"]),
     ("Profile", lambda r: r["profile"] or "", lambda r: r["profile"] or ""),
-    ("Seconds", lambda r: number(r["seconds"], 0), lambda r: r["seconds"]),
+    ("Seconds", lambda r: ("≤ " if r["at_most"] else "") + number(r["seconds"], 0), lambda r: r["seconds"]),
     ("MiB", lambda r: number(r["memory"], 0), lambda r: r["memory"]),
     ("Weights", lambda r: number(r["weights"], 0), lambda r: r["weights"]),
     ("Code", code, lambda r: r["code"] or ""),
@@ -87,7 +92,7 @@ def controls(rows: list[Row]) -> str:
             f'<label>{words} <select data-filter="{key}"><option value="">all</option>{options}</select></label>'
         )
     parts.append('<label>Find <input type="search" data-find placeholder="DEC"></label>')
-    parts.append('<label><input type="checkbox" data-plain> nothing added</label>')
+    parts.append('<label><input type="checkbox" data-plain> the paper’s method alone</label>')
     kinds = ("csv", "json")
     links = " · ".join(f'<a href="../_static/leaderboard.{kind}" download>{kind.upper()}</a>' for kind in kinds)
     return f'<div class="board-controls">{"".join(parts)}<span class="board-links">{links}</span></div>'
@@ -97,7 +102,7 @@ def table(rows: list[Row]) -> str:
     head = "".join(f'<th scope="col"><button type="button">{words}</button></th>' for words, _, _ in COLUMNS)
     body = []
     for row in rows:
-        about = {key: row[key] for key, _ in FILTERS} | {"plain": "" if row["added"] else "yes"}
+        about = {key: row[key] for key, _ in FILTERS} | {"plain": "" if beside(row) else "yes"}
         data = "".join(f' data-{key}="{escape(value)}"' for key, value in about.items())
         cells = []
         for place, (_, show, by) in enumerate(COLUMNS):
@@ -189,7 +194,7 @@ def as_csv(rows: list[Row]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row | {"added": " + ".join(row["added"])} for row in rows)
+    writer.writerows(row | {key: " + ".join(row[key]) for key in ("added", "otherwise")} for row in rows)
     return out.getvalue()
 
 

@@ -42,8 +42,14 @@ def beside(row: Summary, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """
     if row.ablation or {*row.added} - {"augmentation"}:
         return []
-    known = published(SUBSET_OF.get(row.data, row.data), row.method, folder, augmented=row.augmented)
+    views = {} if _viewed(row.method) else {"augmented": row.augmented}
+    known = published(SUBSET_OF.get(row.data, row.data), row.method, folder, **views)
     return sorted((r for r in known if r.get("acc") is not None), key=lambda r: bool(r.get("rerun")))
+
+
+def _viewed(method: str) -> bool:
+    """Whether augmentation is part of a method, and no addition."""
+    return method in METHODS and METHODS[method].viewed
 
 
 def cited(known: dict[str, Any], n: int | None = None) -> str:
@@ -125,17 +131,29 @@ def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
     -------
     list of dict
         ``method``, ``name``, ``year``, ``family``, ``chapter``, ``data``, ``n``, ``whose`` (``"published"``,
-        ``"re-run"`` or ``"ours"``), ``added`` to the paper's method, ``acc``, ``nmi``, ``ari`` and the standard
-        deviation of each where it is known, ``seeds``, ``profile``, ``seconds``, ``memory``, ``weights``,
-        ``pretraining`` on other data, ``input``, ``k_given``, whether the number of clusters was, ``code``, the file of
-        the method here, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had a say, in a
-        published figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set and
-        accuracy.
+        ``"re-run"`` or ``"ours"``), what was ``added`` to the paper's method and what is ``otherwise`` in it, ``acc``,
+        ``nmi``, ``ari`` and the standard deviation of each where it is known, ``seeds``, ``profile``, ``seconds``,
+        ``at_most`` where they are those of the fastest run beside other work, ``memory``, ``weights``, ``pretraining``
+        on other data, ``input``, ``k_given``, whether the number of clusters was, ``code``, the file of the method
+        here, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had a say, in a published
+        figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set and accuracy.
     """
     facts = shipped("methods.json", folder)
     rows = [_of_others(row) for row in published(folder=folder)]
     rows += [_of_ours(row) for row in standings(folder, variants=True)]
-    unknown = ("seeds", "profile", "seconds", "memory", "weights", "note", "chosen", "acc_sd", "nmi_sd", "ari_sd")
+    unknown = (
+        "seeds",
+        "profile",
+        "seconds",
+        "at_most",
+        "memory",
+        "weights",
+        "note",
+        "chosen",
+        "acc_sd",
+        "nmi_sd",
+        "ari_sd",
+    )
     empty = dict.fromkeys(unknown)
     full = [empty | row | {key: facts[row["method"]][key] for key in ("year", "family", "chapter")} for row in rows]
     for row in full:
@@ -159,7 +177,8 @@ def _of_others(known: dict[str, Any]) -> dict[str, Any]:
     runs = known.get("runs", ())
     return kept | {
         "whose": "re-run" if known.get("rerun") else "published",
-        "added": ["augmentation"] if known.get("augmented") else [],
+        "added": ["augmentation"] if known.get("augmented") and not _viewed(known["method"]) else [],
+        "otherwise": [],
         "pretraining": known.get("pretraining", "none"),
         "input": known.get("input", INPUTS.get(known["data"], "sequences")),
         "acc_sd": float(np.std(runs, ddof=1)) if len(runs) > 1 else known.get("sd"),
@@ -179,12 +198,15 @@ def _of_ours(row: Summary) -> dict[str, Any]:
     if row.method in ON_FEATURES:
         kept["weights"] = row.weights or None  # the first records do not have them
     about = {
-        "name": row.with_additions,
+        "name": row.without_changes,
         "whose": "ours",
         "added": list(row.added),
+        "otherwise": list(row.otherwise),
         "pretraining": "ImageNet and its labels" if row.method in ON_FEATURES else "none",
         "input": "frozen features" if row.method in ON_FEATURES else INPUTS.get(row.data, "sequences"),
         "source": "this book",
         "key": None,
     }
+    if row.seconds is None:
+        kept |= {"seconds": row.fastest, "at_most": True}
     return kept | scores | about | {"note": ", ".join(row.changes) or None, "chosen": row.chosen}

@@ -1,5 +1,7 @@
 """Numbers in sentences: a chapter quotes what a cell computed, so that no figure is typed from memory."""
 
+import numpy as np
+
 aloud = False  # whether to print what is quoted, for a reader whose text has the numbers of the stored run
 
 
@@ -22,4 +24,5 @@ def quote(**values: object) -> None:
     except ImportError:
         return
     for name, value in values.items():
+        value = value.item() if isinstance(value, np.generic) else value  # else the page has np.int64(3)
         glue(name.replace("_", "-"), value, display=False)

@@ -81,9 +81,17 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "restarts": lambda value, _: f"least loss of {value} runs",
     "merge": lambda value, of: f"groups merged by {value}" if of.get("n_groups") != of.get("n_clusters") else "",
 }
-# The same for a parameter that several methods share, and that the paper of one of them has otherwise.
-ADDITIONS_OF: dict[str, dict[str, Callable[[Any], str]]] = {
+# Settings of one method that its paper has otherwise: parameter -> from its value to what the row says of it. IDEC's
+# two weights are the paper's in our units; see its chapter.
+OTHERWISE: dict[str, dict[str, Callable[[Any], str]]] = {
     "dcn": {"weight": lambda value: f"λ = {value:g}" if value != 0.001 else ""},
+    "idec": {"weight": lambda value: f"γ = {value:g}" if value not in (0.47, 0.9) else ""},
+    "dbc": {"balance": lambda value: "divided by size" if value else ""},
+    "depict": {"target": lambda value: f"{value} target" if value != "balanced" else ""},
+    "autoencoder-spectral": {
+        "vectors": lambda value: f"{value}K vectors" if value > 1 else "",
+        "steps": lambda value: f"{value} steps of a walk" if value else "",
+    },
 }
 # Settings that were found by accuracy, in runs that no table reports: methods, parameters, with what the names of the
 # data sets begin whose rows they concern, and how. A row that has them says so.
@@ -106,7 +114,8 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     ({"iic"}, {"pretrain_lr": 5e-4}, "", "the rate, on another seed of MNIST"),
     ({"rim"}, {"weight": 0.3}, "", "λ, on other seeds of docstrings"),
     ({*METHODS}, {"start": "spectral"}, "mnist", "two settings of the spectral start, on other seeds of MNIST"),
-    ({"autoencoder-spectral", "features-spectral"}, {}, "mnist", "two settings of the graph, on other seeds of MNIST"),
+    ({"autoencoder-spectral"}, {"vectors": 3}, "mnist", "two settings of the graph, on other seeds of MNIST"),
+    ({"features-spectral"}, {}, "mnist", "two settings of the graph, on other seeds of MNIST"),
 )
 ALWAYS_ADDED = {"merge"}  # the paper has no such step, and the method can't do without one
 
@@ -121,12 +130,16 @@ class Summary:
         What was run; the variant names the parameters that differ from the profile's, and is empty if none does.
     added
         What was added to the paper's method, as the records' parameters say; see :func:`added`.
+    otherwise
+        Settings that the paper has otherwise; see :func:`otherwise`.
     n, seeds
         Number of points and number of runs.
     acc, nmi, ari
         Mean and standard deviation (n − 1) over seeds.
     seconds, memory
         Mean wall time, where no other work had the machine (``None`` otherwise), and largest peak memory in MiB.
+    fastest
+        Wall time of the fastest run: where other work had the machine, a run takes at most that long without it.
     device
         Where it ran.
     weights
@@ -150,6 +163,8 @@ class Summary:
     device: str
     weights: int | None = None
     chosen: str | None = None
+    fastest: float | None = None
+    otherwise: tuple[str, ...] = ()
 
     @property
     def augmented(self) -> bool:
@@ -163,8 +178,8 @@ class Summary:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What of the variant is no addition: ``("epochs=30",)``."""
-        said = {*ADDITIONS, *ADDITIONS_OF.get(self.method, ())}
+        """What of the variant is said nowhere else: ``("epochs=30",)``."""
+        said = {*ADDITIONS, *OTHERWISE.get(self.method, ())}
         return tuple(part for part in self.variant.split(",") if part and part.partition("=")[0] not in said)
 
     @property
@@ -173,11 +188,16 @@ class Summary:
 
         ``"DEC + augmentation + spectral start, epochs=30"``. Without a ``+`` nothing was added.
         """
-        return ", ".join((self.with_additions, *self.changes))
+        return ", ".join((self.without_changes, *self.changes))
+
+    @property
+    def without_changes(self) -> str:
+        """The name without the changes of an ablation: ``"IDEC + augmentation, γ = 1"``."""
+        return ", ".join((self.with_additions, *self.otherwise))
 
     @property
     def with_additions(self) -> str:
-        """The name without what else differs: ``"DEC + augmentation + spectral start"``."""
+        """The method and what was added to the paper's: ``"DEC + augmentation + spectral start"``."""
         name = NAMES.get(self.method, self.method)
         if self.method in ("autoencoder-kmeans", "vae") and any(word.endswith(" start") for word in self.added):
             name = name.partition(" + ")[0]  # clustered otherwise
@@ -190,10 +210,13 @@ def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     own = {key: value for key, value in own.items() if key not in ALWAYS_ADDED}
     own |= {"augment": parameters.get("augment")} if method in METHODS and METHODS[method].viewed else {}
     keys = (key for key in ADDITIONS if key in parameters and parameters[key] != own.get(key, UNSET))
-    words = [ADDITIONS[key](parameters[key], parameters) for key in keys]
-    special = ADDITIONS_OF.get(method, {})
-    words += [say(parameters[key]) for key, say in special.items() if key in parameters]
-    return tuple(filter(None, words))
+    return tuple(filter(None, (ADDITIONS[key](parameters[key], parameters) for key in keys)))
+
+
+def otherwise(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which settings of a run the method's paper has otherwise, e.g. ``("γ = 1",)`` for IDEC's weight."""
+    special = OTHERWISE.get(method, {})
+    return tuple(filter(None, (say(parameters[key]) for key, say in special.items() if key in parameters)))
 
 
 def found_by_accuracy(method: str, data: str, parameters: Mapping[str, Any]) -> str | None:
@@ -380,11 +403,12 @@ def changes(record: dict[str, Any], **parameters: Any) -> dict[str, tuple[Any, A
 
 
 def row(found: list[dict[str, Any]]) -> dict[str, str]:
-    """Return what one row's records add to the paper's method, their scores and their cost, mean ± sd over seeds."""
+    """Return what one row's records have beside the paper's method, their scores and cost, mean ± sd over seeds."""
     if not found:
         return dict.fromkeys(("added", "ACC", "NMI", "ARI", "seeds", "s a run", "MiB"), "–")
     summary = _summary(found)
-    return {"added": ", ".join(summary.added) or "nothing", **scores_and_cost(summary)}
+    beside = "; ".join((", ".join(summary.added) or "nothing", *summary.otherwise))
+    return {"added": beside, **scores_and_cost(summary)}
 
 
 def in_pairs(found: Mapping[str, list[dict[str, Any]]], metric: str = "acc") -> dict[str, dict[str, Any]]:
@@ -556,9 +580,12 @@ def spread(mean_and_sd: tuple[float, float]) -> str:
 
 
 def scores_and_cost(row: Summary) -> dict[str, str]:
-    """Return the scores and the cost of a row as text, by the heading of their column."""
+    """Return the scores and the cost of a row as text, by the heading of their column.
+
+    Seconds are the mean of the runs, or ``"≤"`` and those of the fastest, where other work had the machine.
+    """
     scores = {key.upper(): spread(getattr(row, key)) for key in ("acc", "nmi", "ari")}
-    seconds = "–" if row.seconds is None else f"{row.seconds:.0f}"
+    seconds = f"≤ {row.fastest:.0f}" if row.seconds is None else f"{row.seconds:.0f}"
     return {**scores, "seeds": str(row.seeds), "s a run": seconds, "MiB": f"{row.memory:.0f}"}
 
 
@@ -573,6 +600,8 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
         memory=max(record["peak_memory_mib"] for record in group),
         weights=first.get("weights"),
         chosen=found_by_accuracy(first["method"], first["data"], first.get("parameters", {})),
+        fastest=min(record["seconds"] for record in group),
+        otherwise=otherwise(first["method"], first.get("parameters", {})),
     )
 
 

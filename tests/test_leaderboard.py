@@ -144,3 +144,15 @@ def test_facts_of_every_method_are_there():
     assert {row["method"] for row in results.published()} | METHODS.keys() | BASELINES.keys() == facts.keys()
     book = results.CHECKOUT.parents[1]
     assert all((book / f"{fact['chapter']}.ipynb").is_file() for fact in facts.values() if fact["chapter"])
+
+
+def test_augmentation_that_is_part_of_a_method_is_no_addition_and_hides_no_published_figure():
+    of_others = [row for row in leaderboard.board() if row["method"] == "iic" and row["whose"] != "ours"]
+    assert of_others and all(row["added"] == [] and row["name"] == "IIC" for row in of_others)
+    (row,) = (row for row in results.summarise(results.records(data="mnist", method="iic")) if not row.variant)
+    assert leaderboard.beside(row), "the paper augments, and so do we: they compare"
+
+
+def test_seconds_beside_other_work_say_that_they_are_a_bound():
+    ours = [row for row in leaderboard.board() if row["whose"] == "ours"]
+    assert all(row["seconds"] > 0 for row in ours) and any(row["at_most"] for row in ours)

@@ -175,7 +175,7 @@ def test_every_name_belongs_to_a_method():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_as_it_comes_has_nothing_added_and_for_images_the_augmentation(method):
     cls = METHODS[method]
-    own = {"deepcluster": ("groups merged by paths",), "dcn": ("λ = 1",)}.get(method, ())
+    own = ("groups merged by paths",) if method == "deepcluster" else ()
     assert results.added(method, cls().get_params()) == own
     images = ("augmentation", *own) if cls.augmented and not cls.viewed else own
     assert results.added(method, cls.for_data(load("mnist-10k"), "book").get_params()) == images
@@ -285,7 +285,7 @@ def test_outside_a_checkout_the_books_records_are_read_and_ones_own_win(tmp_path
 
 def test_times_of_a_busy_machine_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     (row,) = results.summarise([invented(0, 0.5), invented(1, 0.5) | {"busy": True}])
-    assert row.seconds is None and results.scores_and_cost(row)["s a run"] == "–"
+    assert row.seconds is None and results.scores_and_cost(row)["s a run"] == f"≤ {row.fastest:.0f}"
     older = invented(0, 0.5)
     del older["busy"]  # the first records do not say
     assert results.summarise([older])[0].seconds is None
@@ -296,12 +296,27 @@ def test_times_of_a_busy_machine_are_not_shown(monkeypatch: pytest.MonkeyPatch) 
     assert not provenance.busy(2)
 
 
-def test_a_weight_that_is_not_the_papers_is_named_and_no_change_on_top():
+OWN = {"dcn": ("λ = 1",), "idec": ("γ = 1",), "dbc": ("divided by size",), "depict": ("squared target",)}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_setting_that_the_paper_has_otherwise_is_named(method):
+    assert results.otherwise(method, METHODS[method]().get_params()) == OWN.get(method, ())
+
+
+def test_what_is_otherwise_is_no_addition_and_no_change():
     paper = METHODS["dcn"]().get_params() | {"weight": 0.001}
-    assert results.added("dcn", paper) == () and results.added("dcn", paper | {"weight": 0.1}) == ("λ = 0.1",)
+    assert results.otherwise("dcn", paper) == () and results.added("dcn", paper | {"weight": 0.1}) == ()
+    assert results.otherwise("idec", {"weight": 0.47}) == () and results.otherwise("dbc", {"balance": False}) == ()
     how = {"method": "dcn", "variant": "epochs=3,weight=0.1", "parameters": paper | {"weight": 0.1}}
     (row,) = results.summarise([invented(0, 0.5) | how])
-    assert row.name == "DCN + λ = 0.1, epochs=3" and row.changes == ("epochs=3",) and row.ablation
+    assert row.name == "DCN, λ = 0.1, epochs=3" and row.changes == ("epochs=3",) and row.ablation
+    assert results.row([invented(0, 0.5) | how])["added"] == "nothing; λ = 0.1"
+    graph = {"method": "autoencoder-spectral", "parameters": {"vectors": 3, "steps": 16}, "data": "mnist"}
+    (row,) = results.summarise([invented(0, 0.5) | graph])
+    assert row.otherwise == ("3K vectors", "16 steps of a walk") and row.chosen
+    (row,) = results.summarise([invented(0, 0.5) | graph | {"parameters": {"vectors": 1, "steps": 0}}])
+    assert not row.otherwise and row.chosen is None
 
 
 def test_a_step_that_the_paper_lacks_is_named_unless_it_does_nothing():
