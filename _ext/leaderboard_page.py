@@ -92,7 +92,8 @@ def controls(rows: list[Row]) -> str:
             f'<label>{words} <select data-filter="{key}"><option value="">all</option>{options}</select></label>'
         )
     parts.append('<label>Find <input type="search" data-find placeholder="DEC"></label>')
-    parts.append('<label><input type="checkbox" data-plain> the paper’s method alone</label>')
+    boxes = {"plain": "the paper’s method alone", "unseen": "labels had no say"}
+    parts += [f'<label><input type="checkbox" data-box="{key}"> {words}</label>' for key, words in boxes.items()]
     kinds = ("csv", "json")
     links = " · ".join(f'<a href="../_static/leaderboard.{kind}" download>{kind.upper()}</a>' for kind in kinds)
     return f'<div class="board-controls">{"".join(parts)}<span class="board-links">{links}</span></div>'
@@ -102,7 +103,8 @@ def table(rows: list[Row]) -> str:
     head = "".join(f'<th scope="col"><button type="button">{words}</button></th>' for words, _, _ in COLUMNS)
     body = []
     for row in rows:
-        about = {key: row[key] for key, _ in FILTERS} | {"plain": "" if beside(row) else "yes"}
+        about = {key: row[key] for key, _ in FILTERS}
+        about |= {"plain": "" if beside(row) else "yes", "unseen": "" if row["chosen"] else "yes"}
         data = "".join(f' data-{key}="{escape(value)}"' for key, value in about.items())
         cells = []
         for place, (_, show, by) in enumerate(COLUMNS):
@@ -145,12 +147,28 @@ def chart(rows: list[Row], data: str) -> str:
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{kind}"><title>{escape(words)}</title></circle>'
         )
+    for kind, owners in (("published", ("published", "re-run")), ("ours", ("ours",))):
+        best = best_so_far([row for row in shown if row["whose"] in owners])
+        corners = [place(max(year, FIRST + 0.5), acc) for year, acc in best]
+        line = "".join(f"H{x:.1f}V{y:.1f}" for x, y in corners[1:])
+        if corners:
+            parts.append(f'<path d="M{corners[0][0]:.1f},{corners[0][1]:.1f}{line}H{WIDE - 10}" class="best {kind}"/>')
     label = f"Accuracy on {CHARTS[data]} against the year in which the method was published, {len(shown)} figures"
     key = '<span class="published">○ published</span> <span class="rerun">○ re-run by others</span>'
     key += f" <span>(below {LOWEST}: on the edge)</span>" if any(row["acc"] < LOWEST for row in shown) else ""
-    key += ' <span class="ours">● measured for this book</span>'
+    key += ' <span class="ours">● measured for this book</span>; the lines: the best method until then'
     svg = f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     return f'<figure class="board-chart">{svg}<figcaption>{label}. {key}</figcaption></figure>'
+
+
+def best_so_far(rows: list[Row]) -> list[tuple[int, float]]:
+    """Year by year, the best accuracy of the methods published until then; only the years in which it rises."""
+    best: list[tuple[int, float]] = []
+    for year, group in groupby(sorted(rows, key=lambda r: r["year"]), lambda r: r["year"]):
+        acc = max(row["acc"] for row in group)
+        if not best or acc > best[-1][1]:
+            best.append((year, acc))
+    return best
 
 
 def printed(rows: list[Row], site: str) -> str:

@@ -4,14 +4,16 @@
     const body = board.querySelector("tbody"), rows = [...body.rows];
     const heads = [...board.querySelectorAll("thead th")];
     const selects = [...board.querySelectorAll("select[data-filter]")];
-    const find = board.querySelector("[data-find]"), plain = board.querySelector("input[data-plain]");
+    const find = board.querySelector("[data-find]");
+    const boxes = [...board.querySelectorAll("input[data-box]")];
 
     const show = () => {
       const words = find.value.trim().toLowerCase();
       let count = 0;
       for (const row of rows) {
         const fits = selects.every((s) => !s.value || row.dataset[s.dataset.filter] === s.value);
-        row.hidden = !(fits && (!plain.checked || row.dataset.plain) && row.textContent.toLowerCase().includes(words));
+        const kept = boxes.every((box) => !box.checked || row.dataset[box.dataset.box]);
+        row.hidden = !(fits && kept && row.textContent.toLowerCase().includes(words));
         count += !row.hidden;
       }
       board.querySelector("[data-count]").textContent = `${count} of ${rows.length} rows`;
@@ -30,7 +32,7 @@
     };
 
     heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => sort(column)));
-    for (const control of [...selects, find, plain]) control.addEventListener("input", show);
+    for (const control of [...selects, find, ...boxes]) control.addEventListener("input", show);
     const first = selects.find((select) => select.dataset.filter === "data");
     if ([...first.options].some((option) => option.value === "mnist")) first.value = "mnist";
     show();

@@ -199,7 +199,7 @@ DIAGRAMS: dict[str, Diagram] = {
             ("gamma", Node(4.1, -0.5, "$\\gamma=p(c|z)$")),
             ("KL", Node(5.4, 0.2, "$KL(q(z,c|x)\\,\\|\\,p(z,c))$", "loss")),
         ),
-        [*SAMPLED, ("q", "KL"), ("z", "gamma"), ("mix", "gamma"), ("gamma", "KL")],
+        [*SAMPLED, ("q", "KL"), ("z", "gamma"), ("mix", "gamma"), ("gamma", "KL"), ("mix", "KL")],
         "As the variational autoencoder, but the prior is a mixture of Gaussians with weights, means and variances that"
         " are trained too. The drawn code gives the posterior gamma of the components, and the divergence compares"
         " encoder and gamma with the mixture. All gradients flow.",
@@ -230,11 +230,11 @@ DIAGRAMS: dict[str, Diagram] = {
             "G": Node(1.2, 2, "generator\n$G$", "module"),
             "xg": Node(2.3, 2, "drawn\npoints"),
             "x": Node(2.3, 0.4, "points\n$x$"),
-            "D": Node(3.4, 1.2, "critic\n$D$", "module"),
-            "E": Node(3.4, 2.6, "encoder\n$E$", "module"),
+            "D": Node(3.4, 1.2, "critic\n$s$", "module"),
+            "E": Node(3.4, 2.6, "encoder\n$f_\\theta$", "module"),
             "L_D": Node(5.0, 1.2, "$W$: scores apart,\nslope near 1", "loss"),
             "L_E": Node(5.0, 2.6, "$\\beta_n, \\beta_c$: errors\nin $z_n$ and $z_c$", "loss"),
-            "k": Node(3.9, -0.1, "$E$ of the points,\nk-means", "held"),
+            "k": Node(3.9, -0.1, "$f_\\theta$ of the points,\nk-means", "held"),
             "c": Node(5.2, -0.1, "clusters"),
         },
         [("z", "G"), ("G", "xg"), ("xg", "D"), ("x", "D"), ("D", "L_D"), ("xg", "E"), ("E", "L_E"),
