@@ -37,6 +37,10 @@ def score(row: Row, key: str) -> str:
     return number(row[key]) + (f" <small>± {number(sd)}</small>" if sd is not None else "")
 
 
+def accuracy(row: Row) -> str:
+    return score(row, "acc") + ("" if row["score"] == "accuracy" else f" <small>{row['score']}</small>")
+
+
 def name(row: Row) -> str:
     plain, *added = row["name"].split(" + ")
     if row["chapter"]:
@@ -64,7 +68,7 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str], Callable[[Row], object]], ...] =
     ("Whose figure", lambda r: r["whose"], lambda r: r["whose"]),
     ("Data", lambda r: r["data"], lambda r: r["data"]),
     ("Beside the paper's", lambda r: escape(beside(r) or "nothing"), beside),
-    ("ACC", lambda r: score(r, "acc"), lambda r: r["acc"]),
+    ("ACC", accuracy, lambda r: r["acc"]),
     ("NMI", lambda r: score(r, "nmi"), lambda r: r["nmi"]),
     ("ARI", lambda r: score(r, "ari"), lambda r: r["ari"]),
     ("Seeds", lambda r: number(r["seeds"], 0), lambda r: r["seeds"]),

@@ -131,12 +131,13 @@ def board(folder: Path = RESULTS) -> list[dict[str, Any]]:
     -------
     list of dict
         ``method``, ``name``, ``year``, ``family``, ``chapter``, ``data``, ``n``, ``whose`` (``"published"``,
-        ``"re-run"`` or ``"ours"``), what was ``added`` to the paper's method and what is ``otherwise`` in it, ``acc``,
-        ``nmi``, ``ari`` and the standard deviation of each where it is known, ``seeds``, ``profile``, ``seconds``,
-        ``at_most`` where they are those of the fastest run beside other work, ``memory``, ``weights``, ``pretraining``
-        on other data, ``input``, ``k_given``, whether the number of clusters was, ``code``, the file of the method
-        here, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``: how labels had a say, in a published
-        figure or in a setting of ours. What is not known is ``None``. Rows are sorted by data set and accuracy.
+        ``"re-run"`` or ``"ours"``), what was ``added`` to the paper's method and what is ``otherwise`` in it, ``acc``
+        (or, as ``score`` says, purity), ``nmi``, ``ari`` and the standard deviation of each where it is known,
+        ``seeds``, ``profile``, ``seconds``, ``at_most`` where they are those of the fastest run beside other work,
+        ``memory``, ``weights``, ``pretraining`` on other data, ``input``, ``k_given``, whether the number of clusters
+        was, ``code``, the file of the method here, ``source``, ``key`` of the bibliography, ``note``, and ``chosen``:
+        how labels had a say, in a published figure or in a setting of ours. What is not known is ``None``. Rows are
+        sorted by data set and accuracy.
     """
     facts = shipped("methods.json", folder)
     rows = [_of_others(row) for row in published(folder=folder)]
@@ -175,15 +176,21 @@ def _of_others(known: dict[str, Any]) -> dict[str, Any]:
         key: known.get(key) for key in ("method", "data", "n", "acc", "nmi", "ari", "source", "key", "note", "chosen")
     }
     runs = known.get("runs", ())
-    return kept | {
-        "whose": "re-run" if known.get("rerun") else "published",
-        "added": ["augmentation"] if known.get("augmented") and not _viewed(known["method"]) else [],
-        "otherwise": [],
-        "pretraining": known.get("pretraining", "none"),
-        "input": known.get("input", INPUTS.get(known["data"], "sequences")),
-        "acc_sd": float(np.std(runs, ddof=1)) if len(runs) > 1 else known.get("sd"),
-        "seeds": len(runs) or None,
-    }
+    added = ["augmentation"] if known.get("augmented") and not _viewed(known["method"]) else []
+    return (
+        kept
+        | {
+            "whose": "re-run" if known.get("rerun") else "published",
+            "added": added,
+            "otherwise": [],
+            "pretraining": known.get("pretraining", "none"),
+            "input": known.get("input", INPUTS.get(known["data"], "sequences")),
+            "acc_sd": float(np.std(runs, ddof=1)) if len(runs) > 1 else known.get("sd"),
+            "seeds": len(runs) or known.get("seeds"),
+            "score": known.get("score", "accuracy"),
+        }
+        | ({"name": " + ".join((known["called"], *added))} if "called" in known else {})
+    )
 
 
 def _of_ours(row: Summary) -> dict[str, Any]:
@@ -200,6 +207,7 @@ def _of_ours(row: Summary) -> dict[str, Any]:
     about = {
         "name": row.without_changes,
         "whose": "ours",
+        "score": "accuracy",
         "added": list(row.added),
         "otherwise": list(row.otherwise),
         "pretraining": "ImageNet and its labels" if row.method in ON_FEATURES else "none",

@@ -124,7 +124,8 @@ PAPER: dict[str, dict[str, str]] = {
         "start": "none: the network answers",
         "second phase": "none",
         "mini-batch": "128 (code: pairs labelled in chunks of 1,000)",
-        "settings": "u = 0.95 − λ, l = 0.455 + 0.1 λ; released code: one threshold, 0.9 to 0.5 (Chang et al. 2017)",
+        "settings": "u = 0.95 − λ, l = 0.455 + 0.1 λ (Chang et al. 2017); one threshold, 0.9 to 0.5, and images "
+        "turned by up to 10 degrees, shifted by up to 0.1, zoomed by 0.95 to 1.05 (code)",
     },
     "imsat": {
         "network": "D–1200–1200–K, batch norm and ReLU on the hidden layers",

@@ -156,3 +156,10 @@ def test_augmentation_that_is_part_of_a_method_is_no_addition_and_hides_no_publi
 def test_seconds_beside_other_work_say_that_they_are_a_bound():
     ours = [row for row in leaderboard.board() if row["whose"] == "ours"]
     assert all(row["seconds"] > 0 for row in ours) and any(row["at_most"] for row in ours)
+
+
+def test_a_published_row_says_its_runs_its_own_name_and_a_score_that_is_no_accuracy():
+    rows = [row for row in leaderboard.board() if row["whose"] != "ours"]
+    assert {row["seeds"] for row in rows if "five trials" in (row["note"] or "")} == {5}
+    assert all(row["score"] == "purity" for row in rows if "purity" in (row["note"] or ""))
+    assert any(row["name"] == "ConvDEC + augmentation" and row["method"] == "dbc" for row in rows)
