@@ -20,7 +20,8 @@ from dclib.data import Dataset, load
 from dclib.direct import AnsweringClusterer
 from dclib.methods import METHODS
 from dclib.phases import Phase, Points, adam
-from dclib.training import batches, descend, pick_device
+from dclib.profiles import PROFILES
+from dclib.training import PRECISIONS, batches, descend, pick_device
 
 CURVES = ROOT / "book" / "results" / "curves"
 TAUGHT = {"epochs": 2, "lr": 1e-3, "batch_size": 250}
@@ -45,21 +46,26 @@ def taught(method: type[AnsweringClusterer], y: Any) -> type[AnsweringClusterer]
             self.network_.train()
             for _ in range(TAUGHT["epochs"]):
                 for index in batches(len(points), TAUGHT["batch_size"]):
-                    descend(cross_entropy(self.answers(self.encode(points[index])), classes[index]), mover)
+                    descend(self.taught_loss(points[index], classes[index]), mover)
+
+        def taught_loss(self, x: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+            n_heads = getattr(self, "n_heads", 1)  # each of IIC's heads learns the classes
+            logits = self.answers(self.encode(x))[:, : n_heads * self.n_clusters].unflatten(1, (n_heads, -1))
+            return cross_entropy(logits.flatten(0, 1), classes.repeat_interleave(n_heads))
 
     Taught.__name__ = method.__name__
     return Taught
 
 
-def measure(name: str, data: Dataset, seed: int, **parameters: Any) -> dict[str, Any]:
-    """Train from the classes by the profile ``paper``, and return the curve."""
+def measure(name: str, data: Dataset, seed: int, profile: str = "paper", **parameters: Any) -> dict[str, Any]:
+    """Train from the classes by a profile, and return the curve."""
     watch = Curve(data.x, data.y)
-    model = taught(METHODS[name], data.y).for_data(data, "paper", random_state=seed, callback=watch, **parameters)
+    model = taught(METHODS[name], data.y).for_data(data, profile, random_state=seed, callback=watch, **parameters)
     model.fit(data.x)
     return {
         "method": name,
         "data": data.name,
-        "profile": "paper",
+        "profile": profile,
         "from": "the classes: a diagnosis, no row",
         "taught": TAUGHT,
         "seed": seed,
@@ -76,11 +82,13 @@ def main() -> None:
     parser.add_argument("method", choices=[key for key, of in METHODS.items() if issubclass(of, AnsweringClusterer)])
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--profile", choices=PROFILES, default="paper")
+    parser.add_argument("--epochs", type=int, help="default: the profile's")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("--out", type=Path, default=CURVES)
     args = parser.parse_args()
-    how = {"pretrain_epochs": args.epochs, "precision": "bfloat16"}
-    found = measure(args.method, load(args.data), args.seed, **how)
+    how = {"precision": args.precision} | ({"pretrain_epochs": args.epochs} if args.epochs else {})
+    found = measure(args.method, load(args.data), args.seed, args.profile, **how)
     path = args.out / f"{args.method}-{args.data}-from-classes.json"
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -15,7 +15,7 @@ from benchmarks import budgets, common, from_classes, measure, peer_worker, peer
 from dclib import cli, results
 from dclib.baselines import BASELINES, ON_FEATURES
 from dclib.data import Dataset, load
-from dclib.methods import IMSAT, METHODS
+from dclib.methods import METHODS
 from dclib.metrics import clustering_accuracy
 from dclib.networks import mlp_autoencoder
 
@@ -379,10 +379,11 @@ def test_a_row_that_fails_does_not_stop_the_others_and_is_named(monkeypatch, cap
     assert measure.main(["--data", "pendigits", "--parts", "baselines", "--seeds", "3"]) == 0
 
 
-def test_a_taught_network_begins_at_the_classes() -> None:
+@pytest.mark.parametrize("name", ["imsat", "iic"])
+def test_a_taught_network_begins_at_the_classes(name) -> None:
     points = load("digits")
     how = {"hidden": (64,), "latent_dim": 64, "pretrain_epochs": 1, "device": "cpu"}
-    found = from_classes.measure("imsat", points, 0, **how)
-    plain = IMSAT(10, **how, random_state=0).fit(points.x)
-    assert found["curve"]["epoch"] == [1] and "profile" in found
+    found = from_classes.measure(name, points, 0, "full", **how)
+    plain = METHODS[name].for_data(points, "full", random_state=0, **how).fit(points.x)
+    assert found["curve"]["epoch"] == [1] and found["profile"] == "full"
     assert found["curve"]["acc"][0] > 0.8 > clustering_accuracy(points.y, plain.labels_)
