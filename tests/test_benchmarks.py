@@ -386,4 +386,4 @@ def test_a_taught_network_begins_at_the_classes(name) -> None:
     found = from_classes.measure(name, points, 0, "full", **how)
     plain = METHODS[name].for_data(points, "full", random_state=0, **how).fit(points.x)
     assert found["curve"]["epoch"] == [1] and found["profile"] == "full"
-    assert found["curve"]["acc"][0] > 0.8 > clustering_accuracy(points.y, plain.labels_)
+    assert found["curve"]["acc"][0] > clustering_accuracy(points.y, plain.labels_) + 0.15
