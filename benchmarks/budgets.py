@@ -1,7 +1,8 @@
 """What a training budget is counted in: the same autoencoder on more and fewer digits, for more and fewer steps.
 
 If passes over the data were the unit, the error after as many passes would be the same whatever the number of points;
-if steps are, the error after as many mini-batches is. Both are held against the error and against the clustering.
+if steps are, the error after as many mini-batches is. Both are held against the error and against the clustering, and
+so is the error itself, which needs no label either.
 """
 
 import argparse
@@ -65,8 +66,8 @@ def table(records: list[dict[str, Any]]) -> str:
             rows.append([f"{n:,}", f"{steps:,}", f"{own[0]['epochs']:,}", *shown, str(len(own))])
     head = ("points", "steps", "passes", "error", "ACC, k-means", "ACC, neighbour graph", "seeds")
     units = [
-        [unit, *(f"{explained(records, value, unit):.2f}" for value in ("error", "kmeans", "spectral"))]
-        for unit in ("steps", "epochs")
+        [words, *(f"{explained(records, value, unit):.2f}" for value in ("error", "kmeans", "spectral"))]
+        for unit, words in (("steps", "steps"), ("epochs", "passes"), ("error", "the error, without a label"))
     ]
     below = markdown(("variance explained by", "error", "ACC, k-means", "ACC, neighbour graph"), units)
     return f"{markdown(head, rows)}\n\n{below}"
