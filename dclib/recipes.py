@@ -57,7 +57,7 @@ PAPER: dict[str, dict[str, str]] = {
     "depict": {
         "network": "two convolutions of 50 filters, stride 2, leaky ReLU; tanh code of width K",
         "pretraining": "up to 4,000 epochs, Adam 1e-4, stopped on held-out reconstruction",
-        "start": "k-means, 40 restarts; the softmax layer learns its clusters",
+        "start": "k-means, 40 restarts (code: a linkage on USPS and mnist-test); the softmax layer learns its clusters",
         "second phase": "up to 4,000 epochs, Adam 1e-4; until the target stands still",
         "mini-batch": "100",
         "settings": "dropout 0.1; target: p over √f in the paper, DEC's in the code (Ghasedi Dizaji et al. 2017)",

@@ -99,7 +99,10 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     (ON_FEATURES, {"layer": 5, "pool": "max"}, "", "stage and pooling, on draws of mnist-10k"),
     ({"idec"}, {"weight": 1.0}, "", "γ, on other seeds"),
     ({"depict"}, {"target": "squared"}, "", "the target, on other seeds"),
-    ({"den"}, {"units": "white"}, "", "the weights, on other seeds, one of them after reported seeds"),
+    *(
+        ({"den"}, setting, "", "the weights, on other seeds, one of them after reported seeds")
+        for setting in ({"locality": 0.2}, {"locality": 0.0, "sparsity": 0.001})
+    ),
     ({"deepcluster"}, {"merge": "paths", "n_groups": None}, "", "how groups are merged, on other seeds of mnist-10k"),
     *(
         (

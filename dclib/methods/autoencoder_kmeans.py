@@ -17,6 +17,9 @@ class AutoencoderKMeans(DeepClusterer):
     **shared
         The parameters of :class:`~dclib.base.DeepClusterer`.
 
+    The profile ``"paper"`` is the recipe of DEC-keras (Guo 2020). SGD has a rate of 0.1 on inputs of unit mean square,
+    for their 1 on pixels from 0 to 1; on USPS the weights start as PyTorch has them, for Glorot's.
+
     Notes
     -----
     Derived in :doc:`/notebooks/autoencoders/autoencoder_kmeans`.

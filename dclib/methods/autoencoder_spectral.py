@@ -31,11 +31,16 @@ class AutoencoderSpectral(AutoencoderKMeans):
     n_neighbors
         k, the codes to which each is joined.
     vectors
-        Eigenvectors, as a multiple of K.
+        Eigenvectors, as a multiple of K. 1 is the method of Ng et al.; more help where small islands of codes would
+        take vectors for themselves.
     steps
-        Steps of the random walk; 0: all eigenvectors count alike.
+        Steps of the random walk; 0: all eigenvectors count alike, as in Ng et al. Take some with more ``vectors``: they
+        fade the later ones.
     **shared
         The parameters of :class:`~dclib.methods.autoencoder_kmeans.AutoencoderKMeans`.
+
+    The profile ``"full"`` has three times K vectors and 16 steps, found by accuracy on other seeds of MNIST; the other
+    profiles are the method of Ng et al.
 
     Examples
     --------

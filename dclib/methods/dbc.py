@@ -21,7 +21,7 @@ def boosted_target(
     balance: bool = True,
     size: Tensor | None = None,
 ) -> Tensor:
-    """Return r: q to a power, normalised; high answers gain and low ones lose.
+    """Return r: q to a power, normalised; high entries gain and low ones lose.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def boosted_target(
     power
         a, the exponent. At 1 nothing is boosted; the larger it is, the harder the target.
     balance
-        Divide by the size of the cluster, the sum of its answers to the same power but one. With ``power=2`` this is
+        Divide by the size of the cluster, the sum of its q, to the same power but one. With ``power=2`` this is
         DEC's target.
     size
         That sum over all points (K,), if ``q`` holds a part of them only.
@@ -68,19 +68,21 @@ class DBC(DEC):
         Channels of the encoder's convolutions, or widths of its layers. ``None``: channels (16, 32, 64) for images,
         widths (256, 256) for other points.
     power
-        a, the power of the target.
+        a, the power of the target. More than 2 changed nothing on digits that five seeds could show.
     balance
         Divide the target by cluster size, as DEC does; the paper's target is probably the one without. It helps groups
-        of like size, and moves border points of unequal ones to the smaller group.
+        of like size, by less than .01 of accuracy on digits, and moves border points of unequal ones to the smaller.
     batch_norm
-        Normalise each channel before each ReLU.
+        Normalise each channel before each ReLU. It speeds training up, and in training mode a code depends on the other
+        points of its mini-batch.
     pretrain_epochs, epochs
         As in :class:`~dclib.methods.dec.DEC`, and shorter: a convolution costs more and needs fewer.
     **shared
         The parameters of :class:`~dclib.methods.dec.DEC`.
 
     The recipe of DBC's authors is not known to us. The profile ``"paper"`` is that of ConvDEC, the same idea, by Guo et
-    al. (2018), whose figures stand beside ours.
+    al. (2018), whose figures stand beside ours; but all filters are 3 × 3, where ConvDEC's are 5 × 5, 5 × 5 and 3 × 3.
+    It was never run for this book.
 
     Examples
     --------

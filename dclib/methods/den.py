@@ -117,9 +117,9 @@ class DEN(AutoencoderKMeans):
     n_clusters
         K, the number of clusters.
     locality
-        α, the weight of the locality loss.
+        α, the weight of the locality loss. In raw units it cost accuracy on digits, on every seed.
     sparsity
-        β, the weight of the group loss.
+        β, the weight of the group loss. Its default has no effect on digits; more shrinks the code, or loses it.
     n_neighbors
         k, nearest points that each should stay with. One of them is drawn for each point of a mini-batch.
     width
@@ -131,9 +131,14 @@ class DEN(AutoencoderKMeans):
         In which both terms are measured. ``"raw"``: as in the paper; then a smaller code is a better one, whatever it
         says, as long as the decoder can make up for it. ``"size"``: in units of the code's spread; then a line is a
         better code than a cloud, and one long code makes up for many short ones. ``"white"``: locality in the white
-        code, the groups of each code beside its own length; then neither helps.
+        code, the groups of each code beside its own length; then neither helps. On digits that undoes what the raw
+        terms cost, and gains nothing over an autoencoder without them.
     **shared
         The parameters of :class:`~dclib.methods.autoencoder_kmeans.AutoencoderKMeans`.
+
+    The authors' recipe is not known to us: the paper was not read, and the formulas are ClustPy's. The profile
+    ``"paper"`` is that of :class:`~dclib.methods.autoencoder_kmeans.AutoencoderKMeans`, trained as a whole where DEN
+    begins layer by layer; weights, neighbours and width of the kernel are ours.
 
     Examples
     --------

@@ -25,7 +25,7 @@ from dclib.training import in_batches
 
 
 def balanced_target(p: Tensor, size: Tensor | None = None) -> Tensor:
-    """Return q: answers p over the root of the cluster's size (DEPICT, eq. 6).
+    """Return q: p over the root of the cluster's size (DEPICT, eq. 6).
 
     One step of the iteration whose limit is the exact minimum of KL(Q‖P) + KL(f‖u), q ∝ p / f.
 
@@ -94,10 +94,11 @@ class DEPICT(RefiningClusterer):
         Channels of the encoder's convolutions, or widths of its layers. ``None``: channels (16, 32) for images,
         widths (256, 256) for other points.
     noise
-        Share of each layer's input that is set to zero in the noisy encoder.
+        Share of each layer's input that is set to zero in the noisy encoder. On digits 0 was as good, over five seeds.
     target
         ``"squared"``, what the authors' code does: DEC's. ``"balanced"``, the paper's: p over the square root of the
-        cluster's size. ``"plain"``: p itself, without balance, to see what it is good for.
+        cluster's size. ``"plain"``: p itself, without balance. On digits ``"squared"`` was ahead of both by .01 of
+        accuracy, on every seed; the other two don't sharpen, and balance splits a class much larger than the others.
     start_epochs
         Passes over the data in which the softmax layer learns the clusters of k-means.
     pretrain_epochs, epochs
@@ -105,8 +106,11 @@ class DEPICT(RefiningClusterer):
     **shared
         The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
-    The profile ``"paper"`` has the authors' filters, optimiser, mini-batch and most epochs, but stops neither phase on
-    held-out points: days on two cores, and never run for this book.
+    The profile ``"paper"`` has the authors' number of filters, optimiser, mini-batch and most epochs. It differs in
+    this: ReLU for their leaky ReLU; a linear code for tanh; kernels of 3 for 4 and 5; noise before the last layer too;
+    hidden layers that weigh as much as the image, as in the paper, where their code weighs them by 0.1; k-means as the
+    start everywhere, where their code merges neighbours on USPS (AC-PIC); and neither phase stops on held-out points.
+    It would take days on two cores, and was never run for this book.
 
     Examples
     --------
@@ -184,7 +188,7 @@ class DEPICT(RefiningClusterer):
 
     @torch.no_grad()
     def refresh(self, x: Points) -> Tensor:
-        """Recompute the clean answers p and the target q over all points ``x`` (n, D); return the clusters (n,)."""
+        """Recompute the clean p and the target q over all points ``x`` (n, D); return the clusters (n,)."""
         p = in_batches(lambda part: self.logits(self.encode(part)).softmax(dim=1), x)
         p = p.clamp_min(1e-12)  # a cluster may have died out altogether
         self._target = TARGETS[self.target](p, parallel.over_points(p.sum(dim=0)))
