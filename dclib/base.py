@@ -138,7 +138,7 @@ class DeepClusterer(
         Where the clusters start: ``"kmeans"`` on the codes, as in the papers; ``"spectral"``, where the neighbour graph
         of the codes is thin; ``"mixture"``, a Gaussian mixture. k-means cuts across long groups, and which of its
         answers comes out is luck. The graph follows the shape of many groups of like size; it costs a search for
-        neighbours, and cuts a group that is much larger than the others.
+        neighbours, and can cut a group that is much larger than the others.
     n_init
         Restarts of k-means; the one with the least inertia is kept.
     device

@@ -78,14 +78,18 @@ class DCN(RefiningClusterer):
         K, the number of clusters.
     weight
         λ, the weight of the clustering loss, beside the *mean* squared error of the reconstruction. The authors' code
-        sums the error over the values of a point; its setting is about 0.001 in this unit.
+        sums the error over the values of a point; its setting is about 0.001 in this unit. A weight of 1 raises NMI,
+        and accuracy on USPS; with augmented digits it may starve clusters, and then harms the accuracy.
     start_count
         Points that a centroid counts as seen at the start. The paper starts at none, so that the first points would
         throw the centroids about; the authors' code starts at 100. The more, the slower the centroids follow.
     **shared
         The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
-    The profile ``"paper"`` has the authors' λ; but no tied weights, and k-means is not run anew every ten epochs.
+    The profile ``"paper"`` has the authors' λ, widths and mini-batch; but no tied weights, 20 restarts of k-means for
+    10, and no k-means anew every ten epochs, nor on the final codes. The first phase is 300 epochs of SGD at
+    0.1 (USPS: 50 of Adam) in the place of 250 layer by layer and 250 together at 1e-4. The second is 20,000 steps of
+    Adam, 73 epochs of MNIST, in the place of 50 epochs of SGD, both at 1e-4.
 
     Examples
     --------

@@ -99,6 +99,11 @@ class DEC(RefiningClusterer):
     **shared
         The parameters of :class:`~dclib.refining.RefiningClusterer` and :class:`~dclib.base.DeepClusterer`.
 
+    The profile ``"paper"`` has the authors' network, mini-batch and second phase; but a new target every 140 steps, as
+    DEC-keras has it, in the place of 160, and 20,000 steps at most. The autoencoder is trained as a whole, 300 epochs
+    of SGD at 0.1 throughout, in the place of 50,000 steps a layer with dropout, 100,000 together and a rate that falls.
+    USPS, which the paper has not, is as in DEC-keras: 50 epochs of Adam, and a new target every 30 steps.
+
     Examples
     --------
     >>> from dclib import DEC, load

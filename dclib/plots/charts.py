@@ -41,11 +41,13 @@ def curves(history: Sequence[Mapping[str, Any]], *, size: tuple[float, float] | 
             _named_losses(axes[k], records)
         for phase, colour in zip(refined, (PALETTE[6], PALETTE[4]), strict=False):
             part = [(r["epoch"], r["changed"]) for r in history if r["phase"] == phase and r.get("changed") is not None]
-            _curve(axes[-1], part, colour, "points that change cluster")
-            axes[-1].annotate(phase, part[min(1, len(part) - 1)], (6, 2), textcoords="offset points", color=INK, size=9)
+            _curve(axes[-1], part, colour, "changed cluster")
+            if len(refined) > 1:
+                at = part[min(1, len(part) - 1)]
+                axes[-1].annotate(phase, at, (6, -4), textcoords="offset points", color=INK, size=9)
         if refined:
             axes[-1].yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-            axes[-1].set_ylim(bottom=0)
+            axes[-1].set_ylim(0, 1.08 * max(r.get("changed") or 0.01 for r in history))
     return figure
 
 

@@ -1,4 +1,4 @@
-"""VaDE's formulas against enumeration, Monte Carlo and scikit-learn; its second phase and its samples."""
+"""VaDE's formulas against enumeration, Monte Carlo, finite differences and scikit-learn; second phase and samples."""
 
 import copy
 import math
@@ -72,6 +72,16 @@ def test_with_one_standard_component_it_is_the_vaes():
     torch.testing.assert_close(found, kl_to_standard_normal(mean, log_var).sum(dim=1))
 
 
+def test_the_gradient_of_the_divergence_is_that_of_finite_differences():
+    parts = [part.requires_grad_() for part in toy()]
+
+    def divergence(mean, log_var, *mixture):
+        log_gamma = log_joint(mean + 0.3, *mixture).log_softmax(dim=1)  # moves with all but the variance of q
+        return kl_to_mixture(mean, log_var, log_gamma, *mixture)
+
+    assert torch.autograd.gradcheck(divergence, parts)
+
+
 def test_the_best_gamma_weighs_the_mean_logarithm_not_the_mean():
     mean, log_var, logits, means, log_vars = toy()
     expected = log_joint(mean, logits, means, log_vars) - (log_var.exp()[:, None] / log_vars.exp()).sum(dim=2) / 2
@@ -128,6 +138,16 @@ def test_the_first_spread_is_in_the_unit_of_the_codes():
         _, log_var = model.posterior(torch.as_tensor((X - model.offset_) / model.scale_).float())
     ratio = (log_var - model.network_.log_vars.mean(dim=0)).exp()
     assert 0.02 < float(ratio.detach().median()) < 0.5, "about a tenth"
+
+
+def test_the_probabilities_are_the_responsibilities_of_the_mean_codes():
+    model = VaDE(4, **SMALL).fit(X)
+    z, network = torch.as_tensor(model.transform(X)), model.network_
+    joint = log_joint(z, network.logits, network.centroids, network.log_vars).detach()
+    found = model.predict_proba(X)
+    np.testing.assert_allclose(found, joint.softmax(dim=1), atol=1e-6)
+    np.testing.assert_array_equal(found.argmax(axis=1), model.predict(X))
+    np.testing.assert_array_equal(model.labels_, model.predict(X))
 
 
 def test_samples_come_from_their_component():

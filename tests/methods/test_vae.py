@@ -36,6 +36,13 @@ def test_the_divergence_is_that_of_torch_and_of_a_million_draws():
     assert ((gaps.mean(dim=0) - found).abs() < 5 * error).all()
 
 
+def test_the_gradient_of_the_divergence_is_that_of_finite_differences():
+    mean, log_var = (value.requires_grad_() for value in places())
+    assert torch.autograd.gradcheck(kl_to_standard_normal, (mean, log_var))
+    slopes = torch.autograd.grad(kl_to_standard_normal(mean, log_var).sum(), (mean, log_var))
+    torch.testing.assert_close(slopes, (mean.detach(), (log_var.detach().exp() - 1) / 2))
+
+
 def test_a_draw_has_the_right_moments_and_its_gradient_is_that_of_the_expectation():
     mean, log_var = (value.requires_grad_() for value in places(1, 2))
     epsilon = torch.randn(400_000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -15,7 +15,7 @@ def test_curves_has_a_panel_a_phase_and_one_for_the_label_change() -> None:
     assert [ax.get_title("left") for ax in plots.curves(HISTORY).axes] == [
         "pretrain: loss",
         "refine: loss",
-        "points that change cluster",
+        "changed cluster",
     ]
     assert len(plots.curves(HISTORY[:4]).axes) == 1
 
