@@ -235,7 +235,7 @@ def test_the_leaderboard_sorts_filters_and_can_be_downloaded(page: Page, base_ur
     for order, falling in (("descending", True), ("ascending", False)):
         heading.locator("button").click()
         assert heading.get_attribute("aria-sort") == order
-        accs = [float(cell) for cell in rows.locator("td:nth-child(5)").evaluate_all("c => c.map(x => x.dataset.by)")]
+        accs = [float(cell) for cell in rows.locator("td:nth-child(4)").evaluate_all("c => c.map(x => x.dataset.by)")]
         assert accs == sorted(accs, reverse=falling)
     page.locator("select[data-filter=data]").select_option("usps")  # mnist need not have a row of ours
     page.locator("select[data-filter=whose]").select_option("ours")
@@ -244,7 +244,7 @@ def test_the_leaderboard_sorts_filters_and_can_be_downloaded(page: Page, base_ur
     assert 1 < len(names) < 10 and all("IDEC" in name for name in names)
     page.locator("input[data-box=plain]").check()
     assert 0 < rows.count() < len(names)
-    assert all(rows.nth(i).locator("td:nth-child(4)").inner_text() == "nothing" for i in range(rows.count()))
+    assert all(rows.nth(i).locator("td:nth-child(13)").inner_text() == "nothing" for i in range(rows.count()))
     page.locator("input[data-box=unseen]").check()
     assert not any("labels had a say" in text for text in rows.all_inner_texts())
     assert page.locator(".board-chart path.best.ours").count() > 1, "progress over the years, ours"
