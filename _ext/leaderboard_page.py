@@ -152,7 +152,7 @@ def chart(rows: list[Row], data: str) -> str:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{kind}"><title>{escape(words)}</title></circle>'
         )
     for kind, owners in (("published", ("published", "re-run")), ("ours", ("ours",))):
-        best = best_so_far([row for row in shown if row["whose"] in owners])
+        best = best_so_far([row for row in shown if row["whose"] in owners and row["score"] == "accuracy"])
         corners = [place(max(year, FIRST + 0.5), acc) for year, acc in best]
         line = "".join(f"H{x:.1f}V{y:.1f}" for x, y in corners[1:])
         if corners:
@@ -160,7 +160,7 @@ def chart(rows: list[Row], data: str) -> str:
     label = f"Accuracy on {CHARTS[data]} against the year in which the method was published, {len(shown)} figures"
     key = '<span class="published">○ published</span> <span class="rerun">○ re-run by others</span>'
     key += f" <span>(below {LOWEST}: on the edge)</span>" if any(row["acc"] < LOWEST for row in shown) else ""
-    key += ' <span class="ours">● measured for this book</span>; the lines: the best method until then'
+    key += ' <span class="ours">● measured for this book</span>; the lines: the best of the methods published until then, whenever it was measured'
     svg = f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     return f'<figure class="board-chart">{svg}<figcaption>{label}. {key}</figcaption></figure>'
 
