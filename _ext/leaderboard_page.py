@@ -160,7 +160,8 @@ def chart(rows: list[Row], data: str) -> str:
     label = f"Accuracy on {CHARTS[data]} against the year in which the method was published, {len(shown)} figures"
     key = '<span class="published">○ published</span> <span class="rerun">○ re-run by others</span>'
     key += f" <span>(below {LOWEST}: on the edge)</span>" if any(row["acc"] < LOWEST for row in shown) else ""
-    key += ' <span class="ours">● measured for this book</span>; the lines: the best of the methods published until then, whenever it was measured'
+    key += ' <span class="ours">● measured for this book</span>'
+    key += "; the lines: the best of the methods published until then, whenever it was measured"
     svg = f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     return f'<figure class="board-chart">{svg}<figcaption>{label}. {key}</figcaption></figure>'
 
