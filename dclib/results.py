@@ -65,7 +65,8 @@ SHOWN = {
     "augment=None,count_small=False",
     "count_small=False,information_epochs=15,n_merged=10000",
     "count_small=False,information_epochs=40",
-    "restarts=3",
+    "loss=squared_error,thresholds=[0.9, 0.9]",
+    "loss=squared_error,restarts=3,thresholds=[0.9, 0.9]",
 }
 # What a row has beside the paper's method: parameter -> from its value and all parameters to its name, if it is on and
 # not what the method has by itself.
@@ -88,6 +89,11 @@ OTHERWISE: dict[str, dict[str, Callable[[Any], str]]] = {
     "idec": {"weight": lambda value: f"γ = {value:g}" if value not in (0.47, 0.9) else ""},
     "dbc": {"balance": lambda value: "divided by size" if value else ""},
     "depict": {"target": lambda value: f"{value} target" if value != "balanced" else ""},
+    "dac": {
+        "loss": lambda value: "squared error" if value == "squared_error" else "",
+        "thresholds": lambda value: "one threshold" if value[0] == value[1] else "",
+        "last_thresholds": lambda value: f"held at {value[0]:g}" if value[0] > 0.5 else "",
+    },
     "autoencoder-spectral": {
         "vectors": lambda value: f"{value}K vectors" if value > 1 else "",
         "steps": lambda value: f"{value} steps of a walk" if value else "",
@@ -183,7 +189,7 @@ class Summary:
     def changes(self) -> tuple[str, ...]:
         """What of the variant is said nowhere else: ``("epochs=30",)``."""
         said = {*ADDITIONS, *OTHERWISE.get(self.method, ())}
-        return tuple(part for part in self.variant.split(",") if part and part.partition("=")[0] not in said)
+        return tuple(part for part in variant_parts(self.variant) if part.partition("=")[0] not in said)
 
     @property
     def name(self) -> str:
@@ -205,6 +211,11 @@ class Summary:
         if self.method in ("autoencoder-kmeans", "vae") and any(word.endswith(" start") for word in self.added):
             name = name.partition(" + ")[0]  # clustered otherwise
         return " + ".join((name, *self.added))
+
+
+def variant_parts(variant: str) -> list[str]:
+    """Return the parts of a variant, ``["epochs=30", "thresholds=[0.9, 0.9]"]``; the comma of a list parts nothing."""
+    return re.split(r",(?=\w+=)", variant) if variant else []
 
 
 def added(method: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
@@ -321,7 +332,7 @@ def of_least_loss(runs: list[dict[str, Any]]) -> dict[str, Any]:
     if None in losses:
         raise ValueError(f"'{first['method']}' has no loss to choose a run by.")
     best = runs[int(np.argmin(losses))]
-    parts = [*filter(None, first["variant"].split(",")), f"restarts={len(runs)}"]
+    parts = [*variant_parts(first["variant"]), f"restarts={len(runs)}"]
     whole = {"restarts": len(runs), "random_state": first["parameters"]["random_state"]}
     return best | {
         "variant": ",".join(sorted(parts)),

@@ -247,11 +247,11 @@ def test_a_run_on_a_busy_machine_has_no_time_in_the_summary(tmp_path, capsys, mo
 
 
 def test_restarts_keep_the_run_of_least_loss_with_the_time_of_all(run, tmp_path):
-    arguments = ("run", "dac", *FAST, "--seeds", "0", "--out", str(tmp_path))
+    arguments = ("run", "dac", *FAST, "--set", "thresholds=[0.9, 0.9]", "--seeds", "0", "--out", str(tmp_path))
     assert run(*arguments, "--restarts", "2")[0] == 0
-    (path,) = tmp_path.glob("digits/dac/*restarts=2*.json")
+    (path,) = tmp_path.glob("digits/dac/quick-restarts=2_thresholds=_0.9_0.9_-seed0.json")
     record = json.loads(path.read_text())
-    paths = (next(place.glob("digits/dac/quick-seed*.json")) for place in (tmp_path, tmp_path / "restarts"))
+    paths = (next(place.glob("digits/dac/quick-thresholds*.json")) for place in (tmp_path, tmp_path / "restarts"))
     runs = [json.loads(place.read_text()) for place in paths]
     best = min(runs, key=lambda one: one["loss"])
     assert [one["seed"] for one in runs] == [0, 1000] and record["losses"] == [one["loss"] for one in runs]
@@ -259,7 +259,7 @@ def test_restarts_keep_the_run_of_least_loss_with_the_time_of_all(run, tmp_path)
     assert record["seconds"] == pytest.approx(sum(one["seconds"] for one in runs))
     assert "recorded on" in run(*arguments, "--restarts", "2")[1]
     (row,) = (row for row in summarise(records(tmp_path)) if "restarts" in row.variant)
-    assert row.name == "DAC + augmentation + least loss of 2 runs" and row.seeds == 1
+    assert row.name == "DAC + augmentation + least loss of 2 runs, one threshold" and row.seeds == 1
 
 
 def test_restarts_need_a_loss_to_choose_by(run, tmp_path):
