@@ -31,6 +31,8 @@ Add one.
 Count.
 ```
 ````"""
+NOTE = "\n\n```{note}\nA box.\n```\n\n"
+FOLDED = "\n\n````{note}\n```{dropdown} More\n" + "Folded words. " * 2_000 + "\n```\n````"
 ALT = "A line that rises from zero at the left to two at the right, without a bend."
 IDEA = 2  # and further places in the sample's cells
 FIRST_CODE, PLOT, AFTER_PLOT, CARD_CELL, SOLUTION = 1, 3, 4, 6, 7  # places in the sample's cells
@@ -222,7 +224,7 @@ BREAKS = [
     (rules.described, put(FIRST_CODE, metadata=alt_text(ALT)), "draws no figure"),
     (rules.prompts, swap(IDEA, "**Predict.** Down?", ""), "asks for 1 predictions"),
     (rules.prompts, swap(AFTER_PLOT, "**Try it.**", "Let"), "section 'The idea' has code"),
-    (rules.a_sitting, swap(AFTER_PLOT, "two.", "two. " * 3_500), "words on the main line"),
+    (rules.a_sitting, swap(AFTER_PLOT, "two.", "two." + NOTE + "Two. " * 3_500 + NOTE), "words on the main line"),
     (rules.no_typed_results, swap(AFTER_PLOT, "two.", "two: ACC is 0.83 here."), "ACC is 0.83"),
     (rules.no_typed_results, swap(AFTER_PLOT, "two.", "an NMI of **81.2 %**."), "81.2 %"),
     (rules.short_sentences, swap(AFTER_PLOT, "two", "two " * 50), "a sentence of"),
@@ -271,6 +273,7 @@ def test_every_rule_has_a_break() -> None:
         insert(code("y = 1"), plumbing("quote(y=1)", "hide-cell")),
         lambda c: c.nb.cells.insert(AFTER_PLOT, plumbing("quote(y=1)", "hide-cell")),
         swap(AFTER_PLOT, "two.", "two.\n\n```{dropdown} More\n" + "Folded words. " * 2_000 + "\n```"),
+        swap(AFTER_PLOT, "two.", "two." + FOLDED),
         swap(AFTER_PLOT, "two.", "two.\n\n```python\n# not a heading\n![](x)\n```"),
     ],
 )

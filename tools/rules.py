@@ -28,6 +28,9 @@ PLOTTING_MODULES = {"matplotlib", "seaborn", "plotly", "bokeh", "altair"}
 PLOTTING_NAMES = {"plt", "ax", "axs", "axes", "fig", "figure", "sns", "px"}
 EQUATION = re.compile(r"^\$\$[ \t]*\(([\w:-]+)\)|\$\$[ \t]*\(([\w:-]+)\)[ \t]*$", re.M)
 LABEL = re.compile(r"^[ \t]*:(?:label|name):[ \t]*(\S+)|^\(([\w:-]+)\)=[ \t]*$", re.M)
+FENCE = re.compile(r"[ \t]*(`{3,}|~{3,}|:{3,})[ \t]*([^`\n]*?)[ \t]*$")
+PLAIN = r"(?!\{)"  # what follows the opening fence of a block that is no directive
+CODE = rf"{PLAIN}|\{{(math|code)"
 Rule = Callable[[Chapter], Iterator[Problem]]
 
 
@@ -51,15 +54,26 @@ def is_plot(cell: NotebookNode) -> bool:
     )
 
 
-def strip_fences(text: str, keep: str = r"\{") -> str:
-    """Return Markdown without its fenced blocks; those whose opening fence goes on with ``keep`` stay."""
-    fence = rf"^[ \t]*(`{{3,}}|~{{3,}})(?!{keep}|`|~)[^\n]*\n.*?^[ \t]*\1[ \t]*$"
-    return re.sub(fence, "", text, flags=re.M | re.S)
+def without(text: str, what: str) -> str:
+    """Return Markdown without the fenced blocks whose opening fence goes on with the pattern ``what``."""
+    kept, around = [], []  # around a line: the fences that are open, whether each is code, and whether it goes
+    for line in text.splitlines():
+        fence, rest = match.groups() if (match := FENCE.match(line)) else ("", "")
+        if fence and around and not rest and fence.startswith(around[-1][0]):  # it closes the last
+            goes = around.pop()[2]
+        else:
+            goes = bool(around and around[-1][2])
+            if fence and not (around and around[-1][1]):
+                goes = goes or bool(re.match(what, rest))
+                around.append((fence, bool(re.match(CODE, rest)), goes))
+        if not goes:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def words(text: str) -> str:
     """Return Markdown without code, formulas, HTML comments and the fences and options of directives."""
-    text = strip_fences(text, keep=r"\{(?!math|code|list-table|bibliography)")
+    text = without(text, rf"{CODE}|\{{(list-table|bibliography)")
     text = re.sub(r"<!--.*?-->|\$\$.*?\$\$(?:[ \t]*\([\w:-]+\))?", "", text, flags=re.S)
     text = re.sub(r"^\s*(?:`{3,}|:{3,}).*$|^[ \t]*:[\w-]+:.*$", "", text, flags=re.M)
     return re.sub(r"(\{[\w:-]+\}`[^`]*`)|`[^`\n]*`|\$[^$\n]+\$", lambda match: match[1] or "x", text)
@@ -277,7 +291,7 @@ def ruff(chapter: Chapter) -> Iterator[Problem]:
 
 def title_box(chapter: Chapter) -> Iterator[Problem]:
     """Cell 1 holds the only level-one heading and the box: aims, what to read first, run time."""
-    heads = [(n, line) for n, text in chapter.prose() for line in re.findall(r"^#\s.+$", strip_fences(text), re.M)]
+    heads = [(n, line) for n, text in chapter.prose() for line in re.findall(r"^#\s.+$", without(text, PLAIN), re.M)]
     if [n for n, _ in heads] != [1]:
         yield Problem(chapter.file, f"one level-one heading must stand in cell 1 (found in: {[n for n, _ in heads]})")
     first = chapter.nb.cells[0].source.lower() if chapter.nb.cells else ""
@@ -288,7 +302,7 @@ def title_box(chapter: Chapter) -> Iterator[Problem]:
 
 def headings(chapter: Chapter) -> Iterator[Problem]:
     """Takeaways, Quiz, Exercises, References end every full chapter, in this order, as level-two headings."""
-    heads = [h.strip() for _, text in chapter.prose() for h in re.findall(r"^##\s+(.+)$", strip_fences(text), re.M)]
+    heads = [h.strip() for _, text in chapter.prose() for h in re.findall(r"^##\s+(.+)$", without(text, PLAIN), re.M)]
     wanted = [] if chapter.name in WITHOUT_EXERCISES else HEADINGS
     if missing := [h for h in wanted if h not in heads]:
         yield Problem(chapter.file, f"lacks the heading ## {', ## '.join(missing)}")
@@ -362,7 +376,7 @@ def alt_texts(chapter: Chapter) -> Iterator[Problem]:
     bare = r"!\[\s*\]\([^)]*\)|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>"
     directive = r"^([ \t]*(?:`{3,}|:{3,}))\{(?:figure|image)\}(.*?)^\1[ \t]*$"
     for number, text in chapter.prose():
-        plain = strip_fences(text)
+        plain = without(text, PLAIN)
         missing = [m[2].split()[0] for m in re.finditer(directive, plain, re.M | re.S) if ":alt:" not in m[2]]
         for image in re.findall(bare, plain) + missing:
             yield Problem(chapter.where(number), f"the image {image} has no alternative text")
@@ -384,7 +398,7 @@ def sections(chapter: Chapter) -> Iterator[tuple[str, list[NotebookNode]]]:
     """Yield (heading, cells) of every level-two section before the takeaways; a heading begins a section anew."""
     heading, cells = "", []
     for cell in chapter.nb.cells:
-        if cell.cell_type == "markdown" and (found := re.search(r"^##\s+(.+)$", strip_fences(cell.source), re.M)):
+        if cell.cell_type == "markdown" and (found := re.search(r"^##\s+(.+)$", without(cell.source, PLAIN), re.M)):
             yield heading, cells
             heading, cells = found[1], []
         if heading in HEADINGS:
@@ -408,8 +422,7 @@ def prompts(chapter: Chapter) -> Iterator[Problem]:
 def a_sitting(chapter: Chapter) -> Iterator[Problem]:
     """What stands unfolded before the quiz is read in a sitting: at most 3,500 words."""
     text = re.split(r"^## Quiz", "\n\n".join(text for _, text in chapter.prose()), flags=re.M)[0]
-    fold = r"^([ \t]*)(`{3,}|:{3,})\{dropdown\}.*?^\1\2[ \t]*$"
-    count = len(words(re.sub(fold, "", text, flags=re.M | re.S)).split())
+    count = len(words(without(text, r"\{dropdown\}")).split())
     if count > WORDS_IN_A_SITTING:
         yield Problem(chapter.file, f"has {count:,} words on the main line; a sitting is {WORDS_IN_A_SITTING:,}")
 
@@ -417,7 +430,7 @@ def a_sitting(chapter: Chapter) -> Iterator[Problem]:
 def no_typed_results(chapter: Chapter) -> Iterator[Problem]:
     """No score stands in the prose as typed digits: it comes from glue, from a cell, or with its citation."""
     for number, text in chapter.prose():
-        plain = re.sub(r"(`{3,})\{dropdown\}.*?\1", "", text, flags=re.S)
+        plain = without(text, r"\{dropdown\}")
         for sentence in re.split(r"\n\s*\n|\n(?=\s*[-*|])", words(plain)):
             if (match := RESULT.search(sentence)) and not re.search(r"\{(cite|glue)", sentence):
                 yield Problem(
@@ -485,7 +498,7 @@ def labels(root: Path = ROOT) -> list[tuple[str, str]]:
         (next(filter(None, match)), page)
         for page, text in pages
         for pattern in (EQUATION, LABEL)
-        for match in pattern.findall(strip_fences(text))
+        for match in pattern.findall(without(text, PLAIN))
     ]
 
 
