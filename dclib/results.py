@@ -320,8 +320,8 @@ def random_states(seed: int, restarts: int) -> list[int]:
 def of_least_loss(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one record of several runs of a seed: the run whose final loss is least, with the time of all.
 
-    The choice reads no label. The record says in ``losses`` what all of them ended at, and in ``kept`` which run it is,
-    by its ``random_state``.
+    The choice reads no label. The record says in ``losses`` and ``accuracies`` what all of them ended at, and in
+    ``kept`` which run it is, by its ``random_state``.
 
     Raises
     ------
@@ -339,6 +339,7 @@ def of_least_loss(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "seed": first["seed"],
         "kept": best["seed"],
         "losses": losses,
+        "accuracies": [record["acc"] for record in runs],
         "seconds": round(sum(record["seconds"] for record in runs), 2),
         "busy": any(record["busy"] for record in runs),
         "peak_memory_mib": max(record["peak_memory_mib"] for record in runs),

@@ -255,6 +255,7 @@ def test_restarts_keep_the_run_of_least_loss_with_the_time_of_all(run, tmp_path)
     runs = [json.loads(place.read_text()) for place in paths]
     best = min(runs, key=lambda one: one["loss"])
     assert [one["seed"] for one in runs] == [0, 1000] and record["losses"] == [one["loss"] for one in runs]
+    assert record["accuracies"] == [one["acc"] for one in runs]
     assert (record["seed"], record["kept"], record["acc"]) == (0, best["seed"], best["acc"])
     assert record["seconds"] == pytest.approx(sum(one["seconds"] for one in runs))
     assert "recorded on" in run(*arguments, "--restarts", "2")[1]
