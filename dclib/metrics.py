@@ -255,7 +255,7 @@ def mutual_information(y: ArrayLike, labels: ArrayLike) -> float:
     """
     counts, _, _ = contingency(y, labels)
     n = counts.sum()
-    product = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0)  # (C, K)
+    product = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0)
     seen = counts > 0  # an empty cell adds nothing
     ratio = counts[seen] * n / product[seen]  # 1 where independent
     return max(float(counts[seen] / n @ np.log(ratio)), 0.0)
