@@ -85,7 +85,10 @@ ADDITIONS: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
 # Settings of one method that its paper has otherwise: parameter -> from its value to what the row says of it. IDEC's
 # two weights are the paper's in our units; see its chapter.
 OTHERWISE: dict[str, dict[str, Callable[[Any], str]]] = {
-    "dcn": {"weight": lambda value: f"λ = {value:g}" if value != 0.001 else ""},
+    "dcn": {
+        "weight": lambda value: f"λ = {value:g}" if value != 0.001 else "",
+        "start_count": lambda value: "centroids held" if value > 100_000 else "",
+    },
     "idec": {"weight": lambda value: f"γ = {value:g}" if value not in (0.47, 0.9) else ""},
     "dbc": {"balance": lambda value: "divided by size" if value else ""},
     "depict": {"target": lambda value: f"{value} target" if value != "balanced" else ""},
