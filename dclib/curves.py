@@ -3,17 +3,21 @@
 import time
 from typing import Any
 
-from numpy.typing import ArrayLike
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from dclib.answers import Answers
 from dclib.metrics import clustering_accuracy, nmi
+from dclib.refining import RefiningClusterer
+from dclib.training import fit_kmeans
 
 
 class Curve:
     """Notes a run's accuracy after each epoch; give it to an estimator as its ``callback``.
 
-    The clock stands still while it looks. An epoch without clusters, as in the pretraining of DEC, has no entry; where
-    clusters are sought between two phases, their start has one, under the last epoch of the first phase.
+    The clock stands still while it looks. If a method's only clusters are those of k-means on its codes at the end, as a
+    GAN's are, each epoch is scored by k-means from one start. An epoch without clusters, as in the pretraining of DEC,
+    has no entry; where clusters are sought between two phases, their start has one, under the last epoch of the first.
 
     Parameters
     ----------
@@ -56,8 +60,7 @@ class Curve:
         """Score the clusters that the estimator ``model`` has now."""
         began, cpu, epoch = time.perf_counter(), time.process_time(), len(model.history_)
         seen = self.found["epoch"][-1] if self.found["epoch"] else 0
-        if epoch > seen and (isinstance(model, Answers) or model.centroids_ is not None):
-            labels = model.predict(self.x)
+        if epoch > seen and (labels := self._labels(model)) is not None:
             row = {"epoch": epoch, "seconds": round(began - model._began - self.spent, 2)}
             row |= {"cpu": round(cpu - self._apart, 2), "loss": round(model.history_[-1]["loss"], 6)}
             row |= {"acc": round(clustering_accuracy(self.y, labels), 4), "nmi": round(nmi(self.y, labels), 4)}
@@ -65,3 +68,11 @@ class Curve:
                 self.found[key].append(value)
         self.spent += time.perf_counter() - began
         self._apart += time.process_time() - cpu
+
+    def _labels(self, model: Any) -> NDArray | None:
+        """Return the clusters (n,) that the model has now, or would have if training ended here; or ``None``."""
+        if isinstance(model, Answers) or model.centroids_ is not None:
+            return model.predict(self.x)
+        if isinstance(model, RefiningClusterer) or model.start != "kmeans":
+            return None
+        return fit_kmeans(torch.as_tensor(model.transform(self.x)), model.n_clusters, n_init=1).labels_

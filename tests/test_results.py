@@ -65,6 +65,14 @@ def test_a_method_that_answers_has_a_curve_from_its_first_epoch():
     assert sorted(record["curve"]["seconds"]) == record["curve"]["seconds"]
 
 
+def test_a_game_has_a_curve_by_kmeans_on_its_codes():
+    watched = results.run("clustergan", "digits", 0, **QUICK, pretrain_epochs=3, curve=True)
+    curve, plain = watched.pop("curve"), results.run("clustergan", "digits", 0, **QUICK, pretrain_epochs=3)
+    assert curve["epoch"] == [1, 2, 3] and min(curve["acc"]) > 0.1, "as if training ended there"
+    assert watched["acc"] == plain["acc"] and watched["loss"] == plain["loss"], "looking changes nothing"
+    assert results.run("vae", "digits", 0, **QUICK, curve=True)["curve"]["epoch"] == [], "a mixture, not k-means"
+
+
 def test_the_clock_of_a_curve_stands_still_while_it_looks(monkeypatch):
     data = load("digits")
     curve = Curve(data.x[:200], data.y[:200])
