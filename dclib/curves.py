@@ -15,9 +15,10 @@ from dclib.training import fit_kmeans
 class Curve:
     """Notes a run's accuracy after each epoch; give it to an estimator as its ``callback``.
 
-    The clock stands still while it looks. If a method's only clusters are those of k-means on its codes at the end, as a
-    GAN's are, each epoch is scored by k-means from one start. An epoch without clusters, as in the pretraining of DEC,
-    has no entry; where clusters are sought between two phases, their start has one, under the last epoch of the first.
+    The clock stands still while it looks. If a method's only clusters are those of k-means on its codes at the end, as
+    a GAN's are, each epoch is scored by k-means from one start. An epoch without clusters, as in the pretraining of
+    DEC, has no entry; where clusters are sought between two phases, their start has one, under the last epoch of the
+    first.
 
     Parameters
     ----------
