@@ -102,7 +102,7 @@ def soft_cosine(
 class JULE(DirectClusterer):
     """Joint unsupervised learning of representations and clusters (Yang et al. 2016).
 
-    It begins with many small clusters, points that are each other's nearest, and alternates. Backward: the network
+    It begins with many small clusters, chains of nearest neighbours, and alternates. Backward: the network
     learns to put points of one cluster nearer to each other than to those of another, by a margin. Forward: most of the
     clusters are merged, two by two, on the neighbour graph of what the network now sees. When K are left, the network
     learns them once more.
@@ -261,7 +261,7 @@ class JULE(DirectClusterer):
         return dataclasses.replace(super().pretraining(), **how)
 
     def begin(self, x: Points) -> None:
-        """Put points together that are each other's nearest in the data."""
+        """Put points together that chains of nearest neighbours join in the data."""
         rows = parallel.all_rows(self.drawn(x)[:].flatten(1).cpu())
         first = chains(directed_affinity(rows, self.n_neighbors))
         first = first if first.max() + 1 >= self.n_clusters else np.arange(len(rows))  # or each by itself
