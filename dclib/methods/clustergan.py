@@ -68,6 +68,7 @@ class ClusterGAN(AdversarialClusterer):
 
     The profile ``"paper"`` has the authors' channels, rates and mini-batch, and a tenth of their budget: 250,000 steps
     of the critic, so 50,000 of the generator, where their code has 500,000 by default, each after five of the critic.
+    On MNIST ``"full"`` has 60,000, half an hour of one core: at 30,000 the accuracy of a reported seed still rose.
 
     Examples
     --------
@@ -102,6 +103,7 @@ class ClusterGAN(AdversarialClusterer):
             "pretrain_optimizer": "adam_short",
             "batch_size": 64,
         },
+        "full, mnist": {"pretrain_steps": 60_000},
         **{f"{size}, pendigits": {"latent_dim": 5} for size in ("full", "paper")},
     }
     features: ClassVar[int] = 256  # of encoder and critic before their last layer
