@@ -124,6 +124,8 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
     ),
     ({"dac"}, {"pretrain_lr": 5e-4}, "", "rate and budget, after the curve of a reported seed of MNIST"),
     ({"iic"}, {"pretrain_lr": 5e-4}, "", "the rate, on another seed of MNIST"),
+    ({"dcn"}, {"start_count": 1_000_000}, "mnist", "that centroids are held, on one run of mnist-10k"),
+    ({"clustergan"}, {"pretrain_epochs": 55}, "mnist", "the budget, after the curve of a reported seed"),
     ({"rim"}, {"weight": 0.3}, "", "λ, on other seeds of docstrings"),
     ({*METHODS}, {"start": "spectral"}, "mnist", "two settings of the spectral start, on other seeds of MNIST"),
     ({"autoencoder-spectral"}, {"vectors": 3}, "mnist", "two settings of the graph, on other seeds of MNIST"),
