@@ -288,6 +288,8 @@ class DeepClusterer(
         if "__init__" in cls.__dict__:
             cls.__init__._own = _own_parameters(cls.__init__)
             cls.__init__.__signature__ = _joined_signature(cls)
+        whole = _joined_signature(cls)  # Python 3.11.2 shows that of __new__ for a class without an __init__ of its own
+        cls.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])
         cls._own_constraints = cls.__dict__.get("_parameter_constraints", {})
         joined = dict(DeepClusterer._parameter_constraints)
         for parent in reversed(cls.__mro__):  # of every branch, if there are several
