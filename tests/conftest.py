@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ os.environ.setdefault("DCLIB_PROFILE", "quick")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # several processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+elif "xdist" in sys.modules:
+    import dclib.methods  # noqa: F401 - a worker's warning is rebuilt here, by one thread each; two first imports collide
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox",
