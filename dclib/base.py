@@ -1,6 +1,7 @@
 """The framework as code: a method names its network, losses, targets and assignment; the rest is written once, here."""
 
 import copy
+import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Sequence
@@ -356,15 +357,18 @@ class DeepClusterer(
         profile
             As in :meth:`settings`.
         **parameters
-            Whatever should differ, e.g. ``random_state=0`` or ``augment=None``.
+            Whatever should differ, e.g. ``random_state=0`` or ``augment=None``. Where ``augment`` is a dict, it says
+            what differs in the method's :class:`~dclib.augment.RandomAffine`: ``augment={"degrees": 10}``.
 
         Raises
         ------
         ValueError
-            If the method has no such parameter.
+            If the method has no such parameter, or the transform has none, or there are no images to transform.
         """
         for name in parameters:
             one_of(name, cls._get_param_names(), f"parameter of {cls.__name__}")
+        if isinstance(parameters.get("augment"), dict):
+            parameters["augment"] = cls._transform(data, parameters["augment"])
         known: dict[str, Any] = {"n_clusters": len(data.classes)}
         if data.is_image:
             known |= cls.for_images | ({"augment": RandomAffine(data.shape, **cls.views)} if cls.augmented else {})
@@ -373,6 +377,16 @@ class DeepClusterer(
         if cls.viewed and "augment" not in parameters:
             chosen.pop("augment", None)
         return cls(**known | chosen | parameters)
+
+    @classmethod
+    def _transform(cls, data: Dataset, changes: dict[str, Any]) -> RandomAffine:
+        """Return the method's transform of a data set's images, with some settings changed."""
+        if not data.is_image:
+            raise ValueError(f"augment={changes} is a transform of images, and {data.name} has none.")
+        known = [field.name for field in dataclasses.fields(RandomAffine) if field.name != "shape"]
+        for name in changes:
+            one_of(name, known, "setting of RandomAffine")
+        return RandomAffine(data.shape, **{**cls.views, **changes})
 
     # -- what a method says -------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Results: one run becomes one JSON record, the seeds of one method become one row."""
 
+import ast
 import json
 import re
 import time
@@ -193,8 +194,14 @@ class Summary:
     @property
     def changes(self) -> tuple[str, ...]:
         """What of the variant is said nowhere else: ``("epochs=30",)``."""
-        said = {*ADDITIONS, *OTHERWISE.get(self.method, ())}
-        return tuple(part for part in variant_parts(self.variant) if part.partition("=")[0] not in said)
+        said, found = {*ADDITIONS, *OTHERWISE.get(self.method, ())}, []
+        for part in variant_parts(self.variant):
+            key, _, value = part.partition("=")
+            if key == "augment" and value.startswith("{"):  # what differs in the transform
+                found += [f"{name}={setting}" for name, setting in sorted(ast.literal_eval(value).items())]
+            elif key not in said:
+                found.append(part)
+        return tuple(found)
 
     @property
     def name(self) -> str:
@@ -482,7 +489,8 @@ def paired(first: list[dict[str, Any]], second: list[dict[str, Any]], metric: st
 
 def identity(method: str, data: str, seed: int, profile_name: str | None = None, **parameters: Any) -> dict[str, Any]:
     """Return the fields that tell one run from another: method, data, profile, variant and seed."""
-    variant = ",".join(f"{key}={value}" for key, value in sorted(parameters.items()))
+    told = {key: dict(sorted(value.items())) if isinstance(value, dict) else value for key, value in parameters.items()}
+    variant = ",".join(f"{key}={value}" for key, value in sorted(told.items()))
     return {
         "method": method,
         "data": data,

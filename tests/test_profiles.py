@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dclib import DBC, DCN, DEC, DEPICT, AutoencoderKMeans
-from dclib.data import Dataset
+from dclib.data import Dataset, load
 from dclib.methods import METHODS
 from dclib.profiles import by_profile
 
@@ -93,3 +93,25 @@ def test_paper_takes_what_full_does(monkeypatch):
     monkeypatch.setenv("DCLIB_PROFILE", "paper")
     assert by_profile(quick=1, book=2, full=3) == 3
     assert DEC.settings() == DEC.settings("paper")
+
+
+def test_a_dict_changes_the_transform_of_the_images():
+    images = load("digits")
+    changed = DEC.for_data(images, "full", augment={"degrees": 10, "padding_mode": "border"}).augment
+    assert (changed.degrees, changed.padding_mode, changed.shift) == (10, "border", 0.1)
+    wide = METHODS["iic"].for_data(images, "full", augment={"zoom": 0}).augment
+    assert (wide.degrees, wide.zoom) == (25, 0), "the method's own transform, but for what was asked"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("digits", {"degree": 10}, "degrees"),
+        ("digits", {"shape": (2, 2)}, "shape"),
+        ("usps", {"zoom": 0}, "image"),
+    ],
+)
+def test_a_transform_that_cannot_be_is_refused(name, settings, words):
+    data = load("digits") if name == "digits" else data_of("usps")
+    with pytest.raises(ValueError, match=words):
+        DEC.for_data(data, "full", augment=settings)

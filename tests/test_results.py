@@ -167,6 +167,11 @@ AFFINE = {"parameters": {"augment": "RandomAffine()"}}
         ({"variant": "augment=None", "method": "dbc"}, "DBC", False),
         (AFFINE | {"variant": "reconstruct=clean"}, "DEC + augmentation", True),
         ({"variant": "augment=None,epochs=3"}, "DEC, epochs=3", True),
+        (
+            AFFINE | {"variant": "augment={'zoom': 0, 'degrees': 10},start=kmeans"},
+            "DEC + augmentation, degrees=10, zoom=0",
+            True,
+        ),
         ({"parameters": {"start": "spectral", "units": "white"}}, "DEC + spectral start + white units", False),
         ({"method": "k-means", "variant": "n_init=1"}, "k-means, n_init=1", True),
     ],
@@ -174,6 +179,15 @@ AFFINE = {"parameters": {"augment": "RandomAffine()"}}
 def test_a_row_is_named_for_a_reader(changes, name, ablation):
     (row,) = results.summarise([invented(0, 0.5, **changes)])
     assert (row.name, row.ablation) == (name, ablation)
+
+
+def test_a_transform_is_one_variant_in_whatever_order_its_settings_come():
+    settings = {"zoom": 0, "degrees": 10}
+    said = [
+        results.identity("dec", "usps", 0, "full", augment=dict(s))
+        for s in (settings.items(), [*settings.items()][::-1])
+    ]
+    assert said[0] == said[1] and said[0]["variant"] == "augment={'degrees': 10, 'zoom': 0}"
 
 
 def test_every_name_belongs_to_a_method():
