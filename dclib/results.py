@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClusterMixin
 
 from dclib import parallel, provenance
+from dclib.augment import RandomAffine
 from dclib.baselines import BASELINES, KMEANS, ON_FEATURES
 from dclib.checks import one_of
 from dclib.curves import Curve
@@ -119,7 +120,7 @@ FOUND_BY_ACCURACY: tuple[tuple[set[str], dict[str, Any], str, str], ...] = (
             {"jule"},
             {"information_epochs": epochs},
             "",
-            "the second phase, on other seeds; the first's steps, after reported seeds",
+            "the second phase, on other seeds, and the first's steps, after reported seeds",
         )
         for epochs in (15, 40)
     ),
@@ -421,7 +422,8 @@ def changes(record: dict[str, Any], **parameters: Any) -> dict[str, tuple[Any, A
     """
     model = make(record["method"], load(record["data"]), record["seed"], record["profile"], **parameters)
     now = json.loads(json.dumps(_plain(model.get_params(deep=False)))) | {"dclib": provenance.own_version()}
-    then = {key: value for key, value in record["parameters"].items() if key != "restarts"}
+    then = _plain(type(model)().get_params(deep=False))  # what a record lacks was made later, and is as by default
+    then |= {key: _whole(value) for key, value in record["parameters"].items() if key != "restarts"}
     then |= {"dclib": record["dclib"]}
     sides = {
         name: (then.get(name, UNSET), now.get(name, UNSET)) for name in ["dclib", *sorted({*now, *then} - {"dclib"})]
@@ -636,6 +638,14 @@ def _summary(group: list[dict[str, Any]]) -> Summary:
 def _mean_and_sd(group: list[dict[str, Any]], key: str) -> tuple[float, float]:
     values = [record[key] for record in group]
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _whole(value: Any) -> Any:
+    """Return a recorded parameter; if it is a transform, with the settings that it lacks as they are by default."""
+    if not isinstance(value, str) or not value.startswith("RandomAffine("):
+        return value
+    given = {word.arg: ast.literal_eval(word.value) for word in ast.parse(value, mode="eval").body.keywords}
+    return repr(RandomAffine(**given))
 
 
 def _plain(parameters: dict[str, Any], without: Iterable[str] = ()) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def normalized_cut(w: NDArray, n_clusters: int, random_state: int = 0) -> NDArra
     if not 1 <= n_clusters <= len(w):
         raise ValueError(f"n_clusters={n_clusters}: 1 … {len(w)} for {len(w)} nodes.")
     root = 1 / np.sqrt(np.maximum(w.sum(axis=1), 1e-12))
-    laplacian = np.eye(len(w)) - root[:, None] * w * root  # of length-one nodes
+    laplacian = np.eye(len(w)) - root[:, None] * w * root  # normalized Laplacian
     _, vectors = eigh(laplacian, subset_by_index=(0, n_clusters - 1))
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     kmeans = KMeans(n_clusters, n_init=10, random_state=random_state)

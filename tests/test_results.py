@@ -109,6 +109,16 @@ def test_changes_are_none_for_a_record_of_now_and_names_what_differs(record):
     ]
 
 
+def test_what_a_record_lacks_was_made_later_and_is_as_by_default(record):
+    stored = json.loads(json.dumps(record))
+    fewer = {key: value for key, value in stored["parameters"].items() if key != "reconstruct"}
+    transform = "RandomAffine(shape=(8, 8), degrees=15.0, shift=0.1, zoom=0.1)"
+    older = stored | {"parameters": fewer | {"augment": transform}}
+    assert results.changes(older, epochs=1, augment={}) == {}
+    turned = stored | {"parameters": fewer | {"augment": transform.replace("15", "20")}}
+    assert [*results.changes(turned, epochs=1, augment={})] == ["augment"]
+
+
 def test_saved_and_read_again(record, tmp_path):
     path = results.save(record, tmp_path)
     assert path == tmp_path / "digits" / "dec" / "quick-epochs=1-seed3.json"

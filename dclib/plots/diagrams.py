@@ -394,7 +394,7 @@ DIAGRAMS: dict[str, Diagram] = {
             "x": Node(0, 1, "counts\n$x$"),
             "n": Node(1.1, 1, "over $s$, log,\nstandardised"),
             "e": Node(1.1, 2, "noise"),
-            "f": Node(2.25, 1, "encoder\n$f_\\theta$", "module"),
+            "f": Node(2.25, 1, "encoder\n$f$", "module"),
             "z": Node(3.2, 1, "code\n$z$"),
             "g": Node(4.2, 2, "decoder:\n$\\mu,\\,\\theta,\\,\\pi$", "module"),
             "s": Node(4.2, 2.9, "size factor\n$s$", "held"),
