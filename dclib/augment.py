@@ -35,7 +35,7 @@ class RandomAffine:
 
     Notes
     -----
-    Derived in :doc:`/notebooks/autoencoders/dec`.
+    Derived in :doc:`/notebooks/today/augmentation`.
     """
 
     shape: tuple[int, ...]

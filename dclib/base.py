@@ -129,7 +129,8 @@ class DeepClusterer(
     batch_size
         Points in a mini-batch.
     augment
-        Applied to each mini-batch in training, e.g. :class:`~dclib.augment.RandomAffine` for images. Targets and
+        A callable, applied to each mini-batch in training, e.g. :class:`~dclib.augment.RandomAffine` for images
+        (:meth:`for_data` also takes a dict of its settings). Targets and
         results are computed on the points as they are. It helps where the change keeps the class, as small turns of
         digits do, and harms where it does not: a six turned far is a nine.
     reconstruct
@@ -299,7 +300,7 @@ class DeepClusterer(
 
     @classmethod
     def settings(cls, name: str | None = None, data: Dataset | None = None) -> dict[str, Any]:
-        """Return the parameters in which a profile differs from the defaults, which are the paper's method.
+        """Return the parameters in which a profile differs from the defaults, which add nothing to the paper's method.
 
         A profile has its budget in steps, mini-batches, which mean the same whatever the number of points; here they
         are turned into epochs.
@@ -363,10 +364,15 @@ class DeepClusterer(
         Raises
         ------
         ValueError
-            If the method has no such parameter, or the transform has none, or there are no images to transform.
+            If the method has no such parameter, or the transform has none, or there are no images to transform; or if
+            neither the data nor you say how many clusters there are.
         """
+        if not isinstance(data, Dataset):
+            raise TypeError(f"for_data takes a Dataset, not {type(data).__name__}: Dataset(x, None, 'mine', (28, 28)).")
         for name in parameters:
             one_of(name, cls._get_param_names(), f"parameter of {cls.__name__}")
+        if not data.classes and "n_clusters" not in parameters:
+            raise ValueError(f"{data.name} does not say how many classes it has: pass n_clusters.")
         if isinstance(parameters.get("augment"), dict):
             parameters["augment"] = cls._transform(data, parameters["augment"])
         known: dict[str, Any] = {"n_clusters": len(data.classes)}

@@ -19,12 +19,15 @@ BASELINE_NAMES = (
 )
 METHOD_NAMES = sorted(path.stem.replace("_", "-") for path in Path(__file__).with_name("methods").glob("[!_]*.py"))
 
+WHAT = "Train methods and record the runs, look after data sets, print the leaderboard."
 EXAMPLES = """examples:
-  dclib run dec --data mnist-10k --seeds 0-4        five runs, five records, one summary
+  dclib run dec --data mnist-10k --seeds 0-4        five runs, five records, one summary; images are augmented
+  dclib run dec --set augment=null                  the paper's DEC, which augments nothing
+  dclib run dec --set 'augment={"degrees": 10}'     another transform
   dclib run dec --data mnist --profile full         longer, on all 70,000 digits
   dclib run dec --data digits --set epochs=20 --set hidden=[64]
   dclib run dac --data mnist --restarts 3           three runs a seed; the one of least loss counts
-  torchrun --nproc-per-node 2 -m dclib run dec      the same, shared by two processes
+  torchrun --nproc-per-node 2 -m dclib run dec      DEC, shared by two processes
   dclib data list                                   what there is, and what is already here
   dclib data get mnist                              download now, so that training can go offline
   dclib data check                                  verify the checksum of everything cached
@@ -103,7 +106,7 @@ def _range(text: str) -> range:
 
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("dclib", description=__doc__, epilog=EXAMPLES, formatter_class=raw)
+    parser = argparse.ArgumentParser("dclib", description=WHAT, epilog=EXAMPLES, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"dclib {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_run(
@@ -301,8 +304,10 @@ def _data(options: argparse.Namespace) -> int:
         raise ValueError("'dclib data get' needs the name of a data set; see 'dclib data list'.")
     act = {"list": data.status, "get": data.get, "check": data.check}[options.action]
     found = [act(name) for name in options.names or data.names()]
+    print(f"{'data set':18} {'points':>7} × {'values':<6} {'on disk':>10}  where")
     for state in found:
-        print(f"{state.name:18} {state.n:>7,} × {state.d:<5,} {state.n_bytes / 2**20:7.1f} MiB  {state.state}")
+        size = f"{state.n_bytes / 2**20:.1f} MiB" if state.n_bytes else "–"
+        print(f"{state.name:18} {state.n:>7,} × {state.d:<6,} {size:>10}  {state.state}")
         for fault in state.faults:
             print(f"    {fault}", file=sys.stderr)
     return int(any(state.state == "damaged" or state.faults for state in found))

@@ -20,7 +20,8 @@ CHOSEN, RERUN = "†", "‡"
 LEGEND = (
     "Ours: mean ± sd over seeds, final epoch; NMI with the arithmetic mean. "
     f"{CHOSEN} labels had a say: a run, or a setting, was chosen by accuracy. "
-    f"{RERUN} measured by others than the method's authors."
+    f"{RERUN} measured by others than the method's authors. "
+    "≤ other work had the machine: an upper bound. MiB: peak memory of the process."
 )
 
 

@@ -356,7 +356,7 @@ def _tokenizer() -> Any:
 
 
 def class_tfidf(counts: ArrayLike | sparse.sparray, labels: ArrayLike) -> NDArray:
-    """Return c-TF-IDF (K, V): how much a word tells a cluster from the others.
+    """Return c-TF-IDF (K, V): a word's share of a cluster, times how rare it is.
 
     All texts of a cluster count as one (Grootendorst 2022). The share of word t in cluster c is multiplied by
     log(1 + A / f_t), with A the mean number of words of a cluster, and f_t how often t occurs in all.

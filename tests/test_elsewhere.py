@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -99,6 +100,26 @@ def branch(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.write_bytes(path.read_bytes())
     plain.gather(site, out)
     return out
+
+
+def test_a_notebook_that_a_reader_changed_stays(tmp_path: Path) -> None:
+    site, out = tmp_path / "site" / "notebooks" / "start", tmp_path / "plain"
+    site.mkdir(parents=True)
+    first, second, old = (site / name for name in ("first_run.ipynb", "second.ipynb", "old.ipynb"))
+    for path in (first, second, old):
+        shutil.copyfile(ROOT / plain.FIRST, path)
+    plain.gather(tmp_path / "site", out)
+    mine, extra = out / first.relative_to(tmp_path / "site"), out / "notes.txt"
+    mine.write_text(mine.read_text().replace("digits", "my digits"))
+    extra.write_text("mine")
+    changed = mine.read_bytes()
+    second.write_text(second.read_text().replace("digits", "figures"))
+    old.unlink()
+    for _ in range(2):  # and stays again
+        plain.gather(tmp_path / "site", out)
+        assert mine.read_bytes() == changed and extra.read_text() == "mine"
+        assert (out / second.relative_to(tmp_path / "site")).read_bytes() == second.read_bytes()
+        assert not (out / old.relative_to(tmp_path / "site")).exists()
 
 
 def test_binder_installs_what_the_environment_says(branch: Path) -> None:

@@ -115,3 +115,13 @@ def test_a_transform_that_cannot_be_is_refused(name, settings, words):
     data = load("digits") if name == "digits" else data_of("usps")
     with pytest.raises(ValueError, match=words):
         DEC.for_data(data, "full", augment=settings)
+
+
+def test_points_of_ones_own_need_a_name_and_a_number_of_clusters():
+    x = load("digits").x
+    with pytest.raises(TypeError, match="Dataset"):
+        DEC.for_data(x, "quick")
+    mine = Dataset(x, None, "mine", (8, 8))
+    with pytest.raises(ValueError, match="mine does not say .* n_clusters"):
+        DEC.for_data(mine, "quick")
+    assert DEC.for_data(mine, "quick", n_clusters=7).n_clusters == 7

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import nbformat
@@ -66,8 +67,22 @@ def readme(out: Path, root: Path) -> str:
     return README.format(title=TITLE, book=links["Book"], repository=links["Repository"], rows="\n".join(rows))
 
 
+def kept(out: Path) -> set[Path]:
+    """Return which notebooks of ``out`` a reader has changed; the others that were gathered before go."""
+    ledger, found = out.with_suffix(".json"), set()
+    for name, digest in (json.loads(ledger.read_text(encoding="utf-8")) if ledger.is_file() else {}).items():
+        if (path := out / name).is_file():
+            if sha256(path.read_bytes()).hexdigest() == digest:
+                path.unlink()
+            else:
+                found.add(path)
+    return found
+
+
 def gather(site: Path = SITE, out: Path = OUT, root: Path = ROOT) -> list[Path]:
     """Copy the notebooks of ``site`` to ``out``, with what belongs beside them; return their paths.
+
+    A notebook that was changed there since the last time stays as it is, and so do files that were never gathered.
 
     Raises
     ------
@@ -77,11 +92,16 @@ def gather(site: Path = SITE, out: Path = OUT, root: Path = ROOT) -> list[Path]:
     found = sorted(site.glob("notebooks/*/*.ipynb"))
     if not found:
         raise FileNotFoundError(f"no plain notebooks in {site}: run `make book` first")
-    shutil.rmtree(out, ignore_errors=True)
+    ledger, changed = {}, kept(out)
     for path in found:
         target = out / path.relative_to(site)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        if target in changed:
+            print(f"{target} was changed here and stays; delete it to get the new one")
+        else:
+            shutil.copyfile(path, target)
+        ledger[str(path.relative_to(site))] = sha256(path.read_bytes()).hexdigest()
+    out.with_suffix(".json").write_text(json.dumps(ledger, indent=1), encoding="utf-8")
     for name in ("LICENSE", "LICENSE-TEXT"):
         shutil.copyfile(root / name, out / name)
     text = (root / "environment.yml").read_text(encoding="utf-8")

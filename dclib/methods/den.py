@@ -128,7 +128,7 @@ class DEN(AutoencoderKMeans):
     group_size
         n_g, units of the code in a group. The paper has a group for each cluster: d = K · ``group_size``.
     units
-        In which both terms are measured. ``"raw"``: as in the paper; then a smaller code is a better one, whatever it
+        In which both terms are measured. ``"raw"``: as in ClustPy; then a smaller code is a better one, whatever it
         says, as long as the decoder can make up for it. ``"size"``: in units of the code's spread; then a line is a
         better code than a cloud, and one long code makes up for many short ones. ``"white"``: locality in the white
         code, the groups of each code beside its own length; then neither helps. On digits that undoes what the raw

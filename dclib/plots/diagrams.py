@@ -354,12 +354,12 @@ DIAGRAMS: dict[str, Diagram] = {
     ),
     "recurrent-autoencoder": Diagram(
         {
-            "x": Node(0, 1, "sequence\n$x_1, \\dots, x_L$"),
+            "x": Node(0, 1, "sequence\n$x_1, \\dots, x_T$"),
             "f": Node(1.2, 1, "LSTM or GRU,\nstep by step", "module"),
-            "h": Node(2.4, 1, "last state\n$h_L$"),
-            "z": Node(3.4, 1, "code\n$z=Wh_L+b$", "module"),
+            "h": Node(2.4, 1, "last state\n$h_T$"),
+            "z": Node(3.4, 1, "code\n$z=W_z\\,h_T+b_z$", "module"),
             "g": Node(4.5, 1.7, "LSTM or GRU,\n$z$ at each step", "module"),
-            "L_R": Node(5.9, 1.7, "$L_R$: squared error to\n$x_L, \\dots, x_1$", "loss"),
+            "L_R": Node(5.9, 1.7, "$L_R$: squared error to\n$x_T, \\dots, x_1$", "loss"),
             "k": Node(4.5, 0.3, "k-means\non all codes", "held"),
             "c": Node(5.9, 0.3, "clusters"),
         },
