@@ -27,6 +27,7 @@ from tools.chapters import ROOT, Chapter
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
+BUSY = 0.5  # processes that were running before: above it, a time is a bound
 WIDGET = "application/vnd.jupyter.widget-view+json"
 RUNTIME = re.compile(r"(<!-- runtime -->)(.*?)(<!-- /runtime -->)", re.S)
 PROGRESS_BAR = re.compile(r"\d+%\||\d+it \[")
@@ -101,9 +102,10 @@ def gpu() -> str | None:
 
 
 def runtime_text(record: dict) -> str:
-    """Return the sentence of the title box, e.g. ``41 s on 2 cores of AMD EPYC, no GPU``."""
+    """Return the sentence of the title box, e.g. ``41 s on 2 cores of AMD EPYC, no GPU``; of a busy machine, a bound."""
     minutes, seconds = divmod(round(record["seconds"]), 60)
-    return (f"{minutes} min " if minutes else "") + f"{seconds} s on {record['machine']}"
+    bound = "at most " if record.get("load_before", 0) > BUSY else ""
+    return bound + (f"{minutes} min " if minutes else "") + f"{seconds} s on {record['machine']}"
 
 
 def write_runtime(nb: NotebookNode, record: dict) -> None:
@@ -192,7 +194,7 @@ def run(chapter: Chapter, dry: bool = False, profile: str = "book") -> bool:
         write_runtime(chapter.nb, record)
         chapters.write(chapter)
     print(f"{chapter.file}: {runtime_text(record)}")
-    if record["load_before"] > 0.5 and not dry:
+    if record["load_before"] > BUSY and not dry:
         print(f"  the machine was busy (load {record['load_before']}): run again when it is idle")
     return True
 
