@@ -213,8 +213,8 @@ class LinearRIM(ClusterMixin, BaseEstimator):
     n_clusters
         K.
     weight
-        λ, as a share of λ₁ / 2K, with λ₁ the largest eigenvalue of the points' covariance: above it W = 0 with b = 0, all
-        points in one cluster, is a local maximum, and small weights don't grow.
+        λ, as a share of λ₁ / 2K, with λ₁ the largest eigenvalue of the points' covariance: above it W = 0 with b = 0,
+        all points in one cluster, is a local maximum, and small weights don't grow.
     n_init
         Random starts; the one with the best objective is kept.
     max_iter
