@@ -123,7 +123,7 @@ def autocorrelations(z: Tensor, n_lags: int) -> Tensor:
 def autocorrelation(z: Tensor, w: Tensor, n_lags: int = 10) -> Tensor:
     """Return Euclidean distances of autocorrelations.
 
-    They are blind to level, scale and place in time.
+    They are blind to level, scale, sign and direction and, but for what falls out at the ends, to place in time.
 
     Parameters
     ----------
