@@ -21,16 +21,17 @@ class ScoreTable:
     rows
         Name of each row, and its columns by name. Text and whole numbers are shown as they are.
     digits
-        Decimals of all other numbers.
+        Decimals of all other numbers, or of those in some columns by name; 3 in the others.
     """
 
-    def __init__(self, rows: Mapping[str, Mapping[str, object]], digits: int = 3) -> None:
+    def __init__(self, rows: Mapping[str, Mapping[str, object]], digits: int | Mapping[str, int] = 3) -> None:
         self.rows, self.digits = rows, digits
 
-    def _cell(self, value: object) -> str:
+    def _cell(self, column: str, value: object) -> str:
         if not isinstance(value, float | np.floating):
             return str(value)
-        return f"{round(float(value), self.digits) + 0.0:.{self.digits}f}"  # + 0.0: no minus before a zero
+        digits = self.digits if isinstance(self.digits, int) else self.digits.get(column, 3)
+        return f"{round(float(value), digits) + 0.0:.{digits}f}"  # + 0.0: no minus before a zero
 
     def _is_prose(self, column: str) -> bool:
         """Whether a column holds sentences, which begin at the left, and no scores."""
@@ -40,7 +41,7 @@ class ScoreTable:
         columns = list(next(iter(self.rows.values())))
         sides = ["---" if self._is_prose(column) else "---:" for column in columns]
         lines = [["", *columns], ["---", *sides]]
-        lines += [[name, *map(self._cell, row.values())] for name, row in self.rows.items()]
+        lines += [[name, *(self._cell(column, value) for column, value in row.items())] for name, row in self.rows.items()]
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
     _repr_markdown_ = __repr__

@@ -40,6 +40,12 @@ def test_score_table_rounds_floats_only() -> None:
     assert "| a | 0.123 | 7 |" in repr(plots.ScoreTable({"a": {"ACC": 0.12345, "K": 7}}))
 
 
+def test_a_column_may_have_its_own_decimals():
+    table = plots.ScoreTable({"a": {"points": 14.71, "p": 0.0625}}, digits={"points": 1, "p": 4})
+    assert repr(table).splitlines()[-1] == "| a | 14.7 | 0.0625 |"
+    assert "0.062 |" in repr(plots.ScoreTable({"a": {"points": 14.71, "p": 0.0625}}, digits={"points": 1}))
+
+
 def test_a_bar_in_a_name_does_not_end_its_cell():
     table = repr(plots.ScoreTable({"a | b": {"H(Y | X)": 0.5}}))
     assert table.splitlines()[0] == r"|  | H(Y \| X) |" and table.splitlines()[2] == r"| a \| b | 0.500 |"
