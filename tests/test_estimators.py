@@ -52,7 +52,7 @@ def test_scikit_learns_contract(cls):
 @settled_method
 def test_finds_easy_clusters(cls):
     model = small(cls, hidden=(32,), pretrain_epochs=10).fit(X)
-    assert clustering_accuracy(Y, model.labels_) > 0.95
+    assert clustering_accuracy(Y, model.labels_) >= 0.95
 
 
 @every_method
