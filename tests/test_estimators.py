@@ -51,8 +51,9 @@ def test_scikit_learns_contract(cls):
 
 @settled_method
 def test_finds_easy_clusters(cls):
-    model = small(cls, hidden=(32,), pretrain_epochs=10).fit(X)
-    assert clustering_accuracy(Y, model.labels_) >= 0.95
+    how = {"hidden": (32,), "pretrain_epochs": 10}
+    found = [small(cls, **how, random_state=seed).fit(X).labels_ for seed in range(3)]
+    assert np.median([clustering_accuracy(Y, labels) for labels in found]) > 0.95
 
 
 @every_method
