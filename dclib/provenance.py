@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from dclib import __version__
+from dclib.training import has_bfloat16
 
 PACKAGE = Path(__file__).resolve().parent
 VERSIONED = ("numpy", "scikit-learn", "scipy", "torch")
@@ -24,6 +25,7 @@ def surroundings(device: torch.device) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if on_gpu else f"{torch.get_num_threads()} threads, {platform.machine()}"
     return {
         "device": f"{device.type}: {name}",
+        "bfloat16": has_bfloat16(device),  # what precision="auto" makes of it
         "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
         "dclib": own_version(),
         "commit": commit(),

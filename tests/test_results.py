@@ -13,6 +13,7 @@ from dclib.baselines import BASELINES
 from dclib.curves import Curve
 from dclib.data import load
 from dclib.methods import METHODS
+from dclib.training import has_bfloat16
 
 QUICK = {"profile_name": "quick", "device": "cpu"}
 
@@ -189,6 +190,14 @@ AFFINE = {"parameters": {"augment": "RandomAffine()"}}
 def test_a_row_is_named_for_a_reader(changes, name, ablation):
     (row,) = results.summarise([invented(0, 0.5, **changes)])
     assert (row.name, row.ablation) == (name, ablation)
+
+
+def test_a_mark_is_one_part_of_a_rows_marks():
+    assert not [words for *_, words in results.FOUND_BY_ACCURACY if ";" in words], "marks are joined by semicolons"
+
+
+def test_a_record_says_what_precision_was_at_hand(record):
+    assert record["bfloat16"] is has_bfloat16(torch.device("cpu"))
 
 
 def test_a_transform_is_one_variant_in_whatever_order_its_settings_come():

@@ -102,7 +102,7 @@ def gpu() -> str | None:
 
 
 def runtime_text(record: dict) -> str:
-    """Return the sentence of the title box, e.g. ``41 s on 2 cores of AMD EPYC, no GPU``; of a busy machine, a bound."""
+    """Return the sentence of the title box, e.g. ``41 s on 2 cores of AMD EPYC, no GPU``; a bound if it was busy."""
     minutes, seconds = divmod(round(record["seconds"]), 60)
     bound = "at most " if record.get("load_before", 0) > BUSY else ""
     return bound + (f"{minutes} min " if minutes else "") + f"{seconds} s on {record['machine']}"

@@ -67,8 +67,8 @@ def readme(out: Path, root: Path) -> str:
     return README.format(title=TITLE, book=links["Book"], repository=links["Repository"], rows="\n".join(rows))
 
 
-def kept(out: Path) -> set[Path]:
-    """Return which notebooks of ``out`` a reader has changed; the others that were gathered before go."""
+def clear(out: Path) -> set[Path]:
+    """Delete what was gathered into ``out`` before, and return the notebooks that a reader changed, which stay."""
     ledger, found = out.with_suffix(".json"), set()
     for name, digest in (json.loads(ledger.read_text(encoding="utf-8")) if ledger.is_file() else {}).items():
         if (path := out / name).is_file():
@@ -92,7 +92,7 @@ def gather(site: Path = SITE, out: Path = OUT, root: Path = ROOT) -> list[Path]:
     found = sorted(site.glob("notebooks/*/*.ipynb"))
     if not found:
         raise FileNotFoundError(f"no plain notebooks in {site}: run `make book` first")
-    ledger, changed = {}, kept(out)
+    ledger, changed = {}, clear(out)
     for path in found:
         target = out / path.relative_to(site)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,9 @@ class ScoreTable:
         columns = list(next(iter(self.rows.values())))
         sides = ["---" if self._is_prose(column) else "---:" for column in columns]
         lines = [["", *columns], ["---", *sides]]
-        lines += [[name, *(self._cell(column, value) for column, value in row.items())] for name, row in self.rows.items()]
+        lines += [
+            [name, *(self._cell(column, value) for column, value in row.items())] for name, row in self.rows.items()
+        ]
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
     _repr_markdown_ = __repr__
